@@ -1,0 +1,389 @@
+"""The reactor: the loop with everything that a program asks of it, the IReactor* methods."""
+
+from __future__ import annotations
+
+import enum
+import os
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+from ropewalk.core.debug import check_threads, debugging
+from ropewalk.core.descriptors import Descriptors
+from ropewalk.core.loop import Loop
+from ropewalk.core.signals import handle_signals
+from ropewalk.core.threads import ThreadPool
+from ropewalk.core.timers import DelayedCall
+from ropewalk.core.triggers import Trigger, Triggers
+from ropewalk.interfaces import READ, WRITE, Host, Kit, Poller
+from ropewalk.transports.race import ATTEMPT_DELAY
+from ropewalk.transports.resolver import FirstAddress, FromSimple, ThreadedResolver, literal_family
+from ropewalk.transports.tcp import Binding, Port, TCPConnector
+
+
+class Phase(enum.Enum):
+    """Where a reactor stands."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+class Reactor(Loop):
+    """One reactor: Twisted's IReactorCore, IReactorTime, IReactorThreads, IReactorFDSet, IReactorTCP.
+
+    The arguments are those of Loop.
+    """
+
+    def __init__(self, make_host: Callable[[Any], Host], make_poller: Callable[[], Poller], kit: Kit) -> None:
+        super().__init__(make_host, make_poller, kit)
+        self.transports: set[Any] = set()
+        self.exitSignal: int | None = None
+        self.runs = 0   # how often it was run
+        self._phase = Phase.STOPPED
+        self._thread: int | None = None
+        self._triggers = Triggers(kit)
+        self._descriptors = Descriptors(kit, lambda: self.poller)
+        self._pool: ThreadPool | None = None
+        self._pool_size = 10
+        self._names: ThreadPool | None = None
+        self._simple_resolver: Any = FirstAddress(self)
+        self.nameResolver: Any = ThreadedResolver(self, self._in_names_thread)
+        _reactors.add(self)
+        if debugging():
+            check_threads(self, lambda: self._thread)
+
+    # -- running: IReactorCore
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs: from "during startup" to "after shutdown"."""
+        return self._phase in (Phase.RUNNING, Phase.STOPPING)
+
+    def run(self, installSignalHandlers: bool = True) -> None:
+        """Run until stop() or crash(); afterwards it may be run again.
+
+        installSignalHandlers: whether SIGINT, SIGTERM and SIGBREAK stop it; has no effect in a thread other than the
+        main one. The signal that stopped it is then `exitSignal`. Raises ReactorAlreadyRunning. KeyboardInterrupt
+        and SystemExit of a callback leave run(); every other exception is logged.
+        """
+        if self._phase is not Phase.STOPPED:
+            raise self.kit.error.ReactorAlreadyRunning(f"{self!r} runs already")
+        handling = handle_signals(self.poller, self._stop_by_signal) if installSignalHandlers else nullcontext()
+        with handling, self._running_here():
+            self._triggers.fire("startup", partial(self._start, self.runs))
+            if self._phase is not Phase.STOPPED:
+                self._host.run()
+
+    @contextmanager
+    def _running_here(self) -> Iterator[None]:
+        self._phase = Phase.STARTING
+        self.runs += 1
+        self._thread = threading.get_ident()
+        self.exitSignal = None
+        outer, _here.reactor = running_here(), self
+        try:
+            yield
+        finally:
+            self._phase = Phase.STOPPED
+            self._thread = None
+            _here.reactor = outer
+            self._end_threads()
+
+    def stop(self) -> None:
+        """Fire "shutdown" at the next turn, close every connection, leave run(). Raises ReactorNotRunning."""
+        if self._phase in (Phase.STOPPED, Phase.STOPPING):
+            raise self.kit.error.ReactorNotRunning(f"{self!r} cannot be stopped: it is {self._phase.value}")
+        self._phase = Phase.STOPPING
+        self.callFromThread(self._if_same_run, self.runs, self._triggers.fire, "shutdown", self._shut_down)
+
+    def has_work(self) -> bool:
+        """Whether it has, or would have if it ran, something to do or to wait for."""
+        return bool(
+            self.transports
+            or self._calls
+            or self.getDelayedCalls()
+            or self._descriptors.readers()
+            or self._descriptors.writers()
+            or self._triggers.waiting("startup")
+            or self._pool is not None
+        )
+
+    def crash(self) -> None:
+        """Leave run() at the end of this turn; nothing is fired, nothing is closed."""
+        self._phase = Phase.STOPPED
+        self._host.quit()
+
+    def iterate(self, delay: float = 0.0) -> None:
+        """One turn by hand, waiting at most `delay` seconds for something to do."""
+        self._host.step()
+        self.tick(delay)
+
+    def fireSystemEvent(self, eventType: str) -> None:
+        """Fire the triggers of `eventType`; "shutdown" also stops a reactor that runs."""
+        if eventType == "shutdown" and self._phase in (Phase.STARTING, Phase.RUNNING):
+            self._phase = Phase.STOPPING
+            self._triggers.fire("shutdown", self._shut_down)
+        else:
+            self._triggers.fire(eventType)
+
+    def addSystemEventTrigger(
+        self, phase: str, eventType: str, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Trigger:
+        """Call `callable(*args, **kwargs)` when `eventType` fires; once.
+
+        phase: "before" (a Deferred it returns delays the rest), "during" or "after". Returns what
+        removeSystemEventTrigger takes. Raises ValueError for another phase.
+        """
+        return self._triggers.add(phase, eventType, callable, *args, **kwargs)
+
+    def removeSystemEventTrigger(self, triggerID: Trigger) -> None:
+        """Undo addSystemEventTrigger. Raises ValueError if it has fired or was removed, TypeError if it is none."""
+        self._triggers.remove(triggerID)
+
+    def callWhenRunning(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Trigger | None:
+        """Call `callable(*args, **kwargs)` now if the reactor runs, else after its next startup."""
+        if self.running:
+            callable(*args, **kwargs)
+            return None
+        return self.addSystemEventTrigger("after", "startup", callable, *args, **kwargs)
+
+    def _start(self, run: int, then: Callable[[], None]) -> None:
+        if run != self.runs or self._phase is Phase.STOPPED:   # left while a "before" trigger was waited for
+            return
+        if self._phase is Phase.STARTING:
+            self._phase = Phase.RUNNING
+        for pool in (self._pool, self._names):
+            if pool is not None:
+                pool.start()
+        then()
+
+    def _if_same_run(self, run: int, call: Callable[..., object], *args: Any) -> None:
+        """What one run decided must not happen to the next, if this one was left in between."""
+        if run == self.runs and self._phase is not Phase.STOPPED:
+            call(*args)
+
+    def _shut_down(self, then: Callable[[], None]) -> None:
+        """End the threads while the loop still serves them, then every connection."""
+        if self._phase is not Phase.STOPPING:   # left while a "before" trigger was waited for
+            return
+
+        def rest() -> None:
+            self._disconnect_all()
+            then()
+            self.crash()
+
+        self._end_threads(partial(self.callFromThread, self._if_same_run, self.runs, rest))
+
+    def _end_threads(self, then: Callable[[], object] | None = None) -> None:
+        """Let the threads finish what they have; `then` is called when those of the pool have ended."""
+        pool, self._pool = self._pool, None
+        names, self._names = self._names, None
+        if names is not None:
+            names.end()
+        if pool is not None:
+            pool.end(then)
+        elif then is not None:
+            then()
+
+    def _disconnect_all(self) -> None:
+        lost = self.kit.error.ConnectionLost("the reactor was stopped")
+        for transport in list(self.transports):
+            try:
+                transport.drop(lost)
+            except Exception as error:
+                self.kit.report(error, "a transport failed", transport)
+        for descriptor in self._descriptors.remove_all():
+            try:
+                descriptor.connectionLost(self.kit.failure(lost))
+            except Exception as error:
+                self.kit.report(error, "connectionLost failed", descriptor)
+        self.flush()
+
+    def _stop_by_signal(self, number: int) -> None:
+        """In a signal handler. A second signal, while a shutdown takes its time, ends the reactor at once."""
+        self.exitSignal = number
+        self.callFromThread(self._if_same_run, self.runs, self._stop_or_crash)
+
+    def _stop_or_crash(self) -> None:
+        if self._phase is Phase.STOPPING:
+            self.crash()
+        else:
+            self.stop()
+
+    # -- time: IReactorTime
+
+    @property
+    def seconds(self) -> Callable[[], float]:
+        """seconds(): the time of the clock that callLater goes by; only differences mean something."""
+        return self._timers.seconds
+
+    @seconds.setter
+    def seconds(self, clock: Callable[[], float]) -> None:
+        self._timers.seconds = clock
+
+    def getDelayedCalls(self) -> Sequence[DelayedCall]:
+        """The delayed calls that are still to be made, the next one first."""
+        return self._timers.pending()
+
+    # -- threads: IReactorThreads, with callFromThread of the loop
+
+    def callInThread(self, callable: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        """Call `callable(*args, **kwargs)` in a thread of the pool; what it raises is logged."""
+        self.getThreadPool().callInThread(callable, *args, **kwargs)
+
+    def getThreadPool(self) -> ThreadPool:
+        """The reactor's pool of threads; it works while the reactor runs."""
+        if self._pool is None:
+            self._pool = ThreadPool(self.kit, 0, self._pool_size, "reactor-thread")
+            if self.running:
+                self._pool.start()
+        return self._pool
+
+    def suggestThreadPoolSize(self, size: int) -> None:
+        """Let the pool have at most `size` threads."""
+        self.getThreadPool().adjustPoolsize(0, size)
+        self._pool_size = size
+
+    def _in_names_thread(self, onResult: Callable[[bool, Any], object], call: Callable[..., Any], *args: Any) -> None:
+        if self._names is None:
+            self._names = ThreadPool(self.kit, 0, 10, "name-thread", daemon=True)
+            if self.running:   # else later: a program may fork before it runs
+                self._names.start()
+        self._names.callInThreadWithCallback(onResult, call, *args)
+
+    # -- names: IReactorPluggableNameResolver, IReactorPluggableResolver
+
+    def resolve(self, name: str, timeout: Sequence[int] = (1, 3, 11, 45)) -> Any:
+        """A Deferred of the IPv4 address of `name`, as text; DNSLookupError if there is none.
+
+        timeout: seconds; their sum is the limit. A literal address is not looked up, '' is 0.0.0.0.
+        """
+        if name and literal_family(name) != socket.AF_INET:
+            return self._simple_resolver.getHostByName(name, timeout)
+        known = self.kit.deferred()
+        known.callback(name or "0.0.0.0")
+        return known
+
+    def installResolver(self, resolver: Any) -> Any:
+        """Resolve by `resolver`, an IResolverSimple; returns the one before."""
+        before, self._simple_resolver = self._simple_resolver, resolver
+        self.nameResolver = FromSimple(self, resolver)
+        return before
+
+    def installNameResolver(self, resolver: Any) -> Any:
+        """Resolve by `resolver`, an IHostnameResolver; returns the one before."""
+        before, self.nameResolver = self.nameResolver, resolver
+        self._simple_resolver = FirstAddress(self)
+        return before
+
+    # -- descriptors: IReactorFDSet
+
+    def addReader(self, reader: Any) -> None:
+        """Call reader.doRead() while reader.fileno() is readable. Raises OSError if it cannot be watched."""
+        self._descriptors.add_reader(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        """Call writer.doWrite() while writer.fileno() is writable. Raises OSError if it cannot be watched."""
+        self._descriptors.add_writer(writer)
+
+    def removeReader(self, reader: Any) -> None:
+        """Undo addReader; a reader that is not watched is ignored."""
+        self._descriptors.remove_reader(reader)
+
+    def removeWriter(self, writer: Any) -> None:
+        """Undo addWriter; a writer that is not watched is ignored."""
+        self._descriptors.remove_writer(writer)
+
+    def removeAll(self) -> list[Any]:
+        """Watch nothing any more; returns every reader, writer and transport that was watched."""
+        watched = self._transports_watched_for(READ | WRITE)
+        for transport in watched:
+            transport.channel.want(0)
+        return self._descriptors.remove_all() + watched
+
+    def getReaders(self) -> list[Any]:
+        """Every reader, and every transport that is being read."""
+        return self._descriptors.readers() + self._transports_watched_for(READ)
+
+    def getWriters(self) -> list[Any]:
+        """Every writer, and every transport that waits to write."""
+        return self._descriptors.writers() + self._transports_watched_for(WRITE)
+
+    def _transports_watched_for(self, mask: int) -> list[Any]:
+        poller = self.poller
+        watched = [poller.handlers[fd] for fd, wanted in poller.masks.items() if wanted & mask]
+        return [handler for handler in watched if handler in self.transports]
+
+    # -- TCP: IReactorTCP, IReactorTCP2
+
+    def listenTCP(
+        self, port: int | Binding, factory: Any, backlog: int = 50, interface: str | None = None
+    ) -> Port:
+        """Listen on a TCP port.
+
+        port: its number (0: any free one), or what makeBinding made; factory: a ServerFactory; backlog: how many
+        connections the system keeps waiting; interface: a literal address ('' or None: every IPv4 interface, '::':
+        every interface). Returns the IListeningPort. Raises CannotListenError.
+        """
+        listening = Port(self, port, factory, backlog, interface)
+        listening.startListening()
+        return listening
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int | str,
+        factory: Any,
+        timeout: float | None = 30.0,
+        bindAddress: Binding | tuple[str, int] | None = None,
+        *,
+        family: int = socket.AF_UNSPEC,
+        attemptDelay: float = ATTEMPT_DELAY,
+    ) -> TCPConnector:
+        """Connect to a TCP port.
+
+        host: a name (its addresses are tried as RFC 8305 says) or a literal address; port: a number, or the name of
+        a service; factory: a ClientFactory, which is told of everything that happens, failure included; timeout:
+        seconds, resolution included (None: no limit); bindAddress: (address, port) or what makeBinding made;
+        family: AF_INET or AF_INET6 to use only such addresses of a name; attemptDelay: seconds that the attempt at one
+        address has before the next one starts. Returns the IConnector. Raises ServiceNameUnknownError.
+        """
+        connector = TCPConnector(self, host, port, factory, timeout, bindAddress, family, attemptDelay)
+        connector.connect()
+        return connector
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {self._phase.value}>"
+
+
+_here = threading.local()
+_reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
+
+
+def running_here() -> Reactor | None:
+    """The reactor that runs in this thread."""
+    return getattr(_here, "reactor", None)
+
+
+def _after_fork_in_child() -> None:
+    """A poller's kernel objects are shared with the parent: an idle reactor gets new ones, one in use refuses."""
+    for reactor in list(_reactors):
+        poller = reactor._poller
+        if poller is None:
+            continue
+        reactor.forget_poller()
+        if poller.masks or reactor._phase is not Phase.STOPPED:
+            poller.abandon()
+            reactor._poller = poller
+        else:
+            poller.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,82 @@
+"""Signals: SIGINT, SIGTERM and SIGBREAK stop the reactor.
+
+Python runs signal handlers in the main thread, between two bytecodes. A signal that arrives just before the thread
+blocks in the kernel, or while a toolkit's C loop blocks, would be handled at the next event only. So the C handler
+writes to a socket (signal.set_wakeup_fd) that the reactor watches, as long as it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from ropewalk.interfaces import READ, Poller
+
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+
+
+class Signals:
+    """The signal handlers of one run of a reactor.
+
+    stop: called with the number of the signal, in the main thread, between two bytecodes.
+    """
+
+    def __init__(self, stop: Callable[[int], object]) -> None:
+        self._stop = stop
+        self._replaced: dict[int, Any] = {}
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def install(self, poller: Poller) -> None:
+        """Handle the signals from now on; a SIGINT handler of the program's own is left alone."""
+        self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._poller = poller
+        poller.set(self._reader.fileno(), READ, self)
+        for number in _STOPPING:
+            if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
+                self._replaced[number] = signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Put back what install() replaced, unless the program has replaced it meanwhile."""
+        for number, before in self._replaced.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, before)
+        signal.set_wakeup_fd(self._wakeup_before)
+        self._poller.set(self._reader.fileno(), 0, self)
+        self._reader.close()
+        self._writer.close()
+
+    def ready(self, mask: int) -> None:
+        """The C handler wrote: by now Python has run, or is about to run, the handler."""
+        with contextlib.suppress(BlockingIOError):
+            self._reader.recv(4096)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._stop(number)
+
+
+@contextlib.contextmanager
+def handle_signals(poller: Poller, stop: Callable[[int], object]) -> Iterator[None]:
+    """While inside, `stop(number)` is called for each signal; only the main thread can handle signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = Signals(stop)
+    try:
+        signals.install(poller)
+        yield
+    finally:
+        signals.restore()
+
+
+def die_by(number: int) -> None:
+    """End this process by the signal `number`, so that its parent sees how it ended."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
