@@ -1,0 +1,49 @@
+"""Our kit: the reactor speaks to programs in our failures, Deferreds, addresses and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ropewalk import errors
+from ropewalk.interfaces import Sockaddr
+from ropewalk.internet.address import make_address
+from ropewalk.internet.deferred import Deferred
+from ropewalk.internet.failure import Failure
+
+
+class OurKit:
+    """See ropewalk.interfaces.Kit."""
+
+    error: Any = errors
+    failure: Callable[[BaseException], Failure[Any]] = staticmethod(Failure)
+    deferred: Callable[..., Deferred[Any]] = staticmethod(Deferred)
+    address: Callable[[str, int, Sockaddr], Any] = staticmethod(make_address)
+
+    def is_deferred(self, value: object) -> bool:
+        return isinstance(value, Deferred)
+
+    def half_closeable(self, protocol: Any) -> Any:
+        return protocol if hasattr(protocol, "readConnectionLost") else None
+
+    def log(self, level: int, message: str) -> None:
+        _logger().log(level, "%s", message)
+
+    def report(self, exception: BaseException, why: str, culprit: object = None) -> None:
+        _logger().error("%s: %s", why, _described(culprit), exc_info=exception)
+
+
+def _logger() -> Any:
+    import logging  # a tenth of the time that importing a reactor takes
+
+    return logging.getLogger("ropewalk")
+
+
+def _described(culprit: object) -> str:
+    try:
+        return repr(culprit)
+    except Exception as error:   # what failed may be half made
+        return f"<{type(culprit).__name__}, whose repr() raises {type(error).__name__}>"
+
+
+KIT = OurKit()
