@@ -1,0 +1,262 @@
+"""Starting, pinning, measuring and stopping the processes of a benchmark (on Linux: /proc, and a core each).
+
+Facts about the machine, and what they mean for us:
+  - A shared machine drifts within seconds. So runs are short, peers take turns within a round, each round
+    begins with another peer, and what is compared is the ratio within a round.
+  - /proc/PID/schedstat counts nanoseconds on a processor, per thread; /proc/PID/stat counts ticks of 10 ms.
+    The load generator reads the first, at the two ends of its measurement.
+  - The server has one core and the load generator another: neither moves nor takes the other's time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks.results import Measure, Results
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+NATIVE = HERE / "native"
+FLAGS = ["-O2", "-std=gnu11"]
+PATIENCE = 30.0
+
+C = "c"
+PEERS = (C, "uvloop", "asyncio", "twisted", "ropewalk")
+
+
+class BenchmarkError(Exception):
+    """A benchmark cannot run here; the text says why and what would help."""
+
+
+class PeerError(Exception):
+    """One peer cannot take part; the text is what it said last."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The core of the measured process and that of the load generator."""
+
+    server: int
+    load: int
+
+    @classmethod
+    def of_this_machine(cls) -> Cores:
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(allowed[0], allowed[-1])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How this run was asked for: which peers, how many rounds, and whether to hurry."""
+
+    peers: tuple[str, ...]
+    rounds: int
+    quick: bool
+    cores: Cores = field(default_factory=Cores.of_this_machine)
+
+    def python_peers(self) -> list[str]:
+        return [peer for peer in self.peers if peer != C]
+
+    def rounds_of(self, most: int) -> int:
+        """Return the number of rounds of a case that needs no more than `most`."""
+        return min(self.rounds, most)
+
+    def turns(self, rounds: int, peers: Sequence[str]) -> Iterator[list[str]]:
+        """Yield, for each round, the peers in their order of that round."""
+        for turn in range(rounds if peers else 0):
+            first = turn % len(peers)
+            yield [*peers[first:], *peers[:first]]
+
+
+def take_turns(
+    results: Results,
+    measures: Sequence[Measure],
+    orders: Iterable[Sequence[str]],
+    measure_one: Callable[[str], Mapping[str, float]],
+) -> None:
+    """Measure each peer once a round, in the round's order, and add to `results` what `measure_one` answers.
+
+    `measure_one` takes a peer and returns a value for the quantity of each measure. A peer that raises
+    PeerError is noted as failed and left out of the further rounds; the others go on.
+    """
+    results.measures.extend(measures)
+    where = f"{measures[0].benchmark} {measures[0].case}".strip()
+    failed: set[str] = set()
+    for order in orders:
+        values: dict[str, Mapping[str, float]] = {}
+        for peer in order:
+            if peer in failed:
+                continue
+            try:
+                values[peer] = measure_one(peer)
+            except PeerError as error:
+                results.fail(where, peer, str(error))
+                failed.add(peer)
+        for measure in measures:
+            for peer in order:
+                value = values.get(peer, {}).get(measure.quantity)
+                measure.rounds.setdefault(peer, []).append(value)
+
+
+def compiled(source: str) -> str:
+    """Compile `native/SOURCE` unless that has been done; return the program's path. Raises BenchmarkError."""
+    compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", ""), "cc", "gcc", "clang"))), None)
+    if compiler is None:
+        raise BenchmarkError(
+            "no C compiler found (cc, gcc or clang; or name one in CC); on Debian: apt-get install gcc"
+        )
+    path = NATIVE / source
+    key = hashlib.sha256(" ".join([compiler, *FLAGS]).encode() + path.read_bytes()).hexdigest()[:12]
+    program = _cache() / f"{path.stem}-{key}"
+    if program.exists():
+        return str(program)
+    unfinished = program.with_suffix(f".{os.getpid()}")
+    command = [compiler, *FLAGS, "-o", str(unfinished), source]
+    done = subprocess.run(command, cwd=NATIVE, capture_output=True, text=True)
+    if done.returncode:
+        raise BenchmarkError(f"{Path(compiler).name} cannot compile benchmarks/native/{source}: {done.stderr.strip()}")
+    unfinished.rename(program)
+    return str(program)
+
+
+def _cache() -> Path:
+    for folder in (
+        ROOT / "build" / "benchmarks",
+        Path(tempfile.gettempdir()) / f"ropewalk-benchmarks-{os.getuid()}",
+    ):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise BenchmarkError("no folder to compile into: neither build/ nor the temporary folder can be written")
+
+
+def child_command(peer: str, *workload: str) -> list[str]:
+    """Return the command that runs a workload on `peer`. Raises PeerError when C cannot be compiled."""
+    if peer != C:
+        return [sys.executable, "-m", "benchmarks.child", peer, *workload]
+    try:
+        return [compiled("echo_server.c")]
+    except BenchmarkError as error:
+        raise PeerError(str(error)) from None
+
+
+def on_core(core: int, command: Sequence[str], errors: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
+    """Start `command` pinned to `core`, with its output piped and its errors to `errors`."""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+    with suppress(ProcessLookupError):  # it has ended already; whoever reads its output will see
+        os.sched_setaffinity(process.pid, {core})
+    return process
+
+
+def answer_of(core: int, command: Sequence[str]) -> Any:
+    """Run `command` on `core` and return the JSON it prints. Raises PeerError with its last words."""
+    process = on_core(core, command)
+    try:
+        output, errors = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise PeerError(f"no answer within {PATIENCE:.0f} s") from None
+    if process.returncode:
+        raise PeerError(last_words(errors) or f"exit status {process.returncode}")
+    try:
+        return json.loads(output)
+    except ValueError:
+        raise PeerError(f"its answer is no number but {output[:80]!r}") from None
+
+
+def last_words(errors: str) -> str:
+    """Return the last line that says anything, without the path of this checkout."""
+    lines = [line for line in errors.splitlines() if line.strip()]
+    return lines[-1].strip().replace(f"{ROOT}{os.sep}", "") if lines else ""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A peer's echo server, running."""
+
+    peer: str
+    pid: int
+    port: int
+    errors: IO[str]
+
+    def last_words(self) -> str:
+        self.errors.seek(0)
+        return last_words(self.errors.read())
+
+
+@contextmanager
+def echo_server(peer: str, core: int) -> Iterator[Server]:
+    """Run the peer's echo server on `core` while the block runs. Raises PeerError when it does not start."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = on_core(core, child_command(peer, "echo"), errors)
+        try:
+            server = Server(peer, process.pid, _announced_port(process), errors)
+            if not server.port:
+                raise PeerError(server.last_words() or f"it named no port within {PATIENCE:.0f} s")
+            yield server
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _announced_port(process: subprocess.Popen[str]) -> int:
+    """Return the port that the process prints, or 0 when it ends, prints something else or takes too long."""
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], PATIENCE)
+    line = process.stdout.readline().strip() if readable else ""
+    return int(line) if line.isdigit() else 0
+
+
+def load_on(peer: str, plan: Plan, mode: str, connections: int, size: int, seconds: float) -> Mapping[str, Any]:
+    """Have the load generator work for `seconds` on a fresh server of `peer`; return what it counted.
+
+    The server is fresh because how the heap of a process happens to lie can multiply the cost of a read
+    (asyncio asks for 256 kB each time): a median over processes tells more than the luck of a single one.
+    """
+    warmup = min(0.25, seconds / 3)
+    with echo_server(peer, plan.cores.server) as server:
+        arguments = map(str, (mode, server.port, connections, size, warmup, seconds, server.pid))
+        try:
+            counted: Mapping[str, Any] = answer_of(plan.cores.load, [compiled("load.c"), *arguments])
+        except PeerError as error:
+            raise PeerError(f"{error} {server.last_words()}".strip()) from None
+    return counted
+
+
+def allow_descriptors(wanted: int) -> int:
+    """Raise the limit of open descriptors towards `wanted`, for us and our children; return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted:
+        return soft
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    return reachable
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process, exactly (recent kernels update statm in batches)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024
+    raise PeerError(f"/proc/{pid}/smaps_rollup has no Rss")
+
+
+def open_descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))

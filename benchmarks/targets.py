@@ -1,0 +1,64 @@
+"""The targets of the project, each judged by what this run measured: met, not met, or not measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks import churn, echo, imports, memory, threads, timers
+from benchmarks.results import Measure, Results
+
+SUBJECT = "ropewalk"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on Ropewalk's value, or on its ratio to another peer's (the median over the rounds)."""
+
+    benchmark: str
+    case: str
+    quantity: str
+    other: str | None
+    bound: Literal["<=", "<", ">="]
+    limit: float
+
+    def value(self, results: Results) -> float | None:
+        measure = self._measure(results)
+        if measure is None:
+            return None
+        return measure.ratio(SUBJECT, self.other) if self.other else measure.of(SUBJECT)
+
+    def met(self, results: Results) -> bool | None:
+        value = self.value(results)
+        if value is None:
+            return None
+        if self.bound == "<":
+            return value < self.limit
+        return value <= self.limit if self.bound == "<=" else value >= self.limit
+
+    def _measure(self, results: Results) -> Measure | None:
+        if self.case:
+            return results.find(self.benchmark, self.case, self.quantity)
+        return next(iter(results.cases(self.benchmark, self.quantity)), None)
+
+
+def _echo_targets(connections: int, size: int) -> list[Target]:
+    case = echo.case_name(connections, size)
+    return [
+        Target(echo.NAME, case, echo.CPU, "c", "<=", 1.40),
+        Target(echo.NAME, case, echo.THROUGHPUT, "uvloop", ">=", 0.90),
+        Target(echo.NAME, case, echo.THROUGHPUT, "twisted", ">=", 2.8),
+    ]
+
+
+TARGETS = [
+    *_echo_targets(64, 64),
+    *_echo_targets(512, 1024),
+    Target(timers.NAME, timers.FIRE, timers.CPU, "uvloop", "<", 1.0),
+    Target(timers.NAME, timers.CANCEL, timers.CPU, "uvloop", "<", 1.0),
+    Target(threads.NAME, threads.CASE, threads.MEDIAN, "uvloop", "<=", 1.0),
+    Target(threads.NAME, threads.CROSS, threads.MEDIAN, "uvloop", "<=", 1.0),
+    Target(churn.NAME, churn.CASE, churn.CPU, "uvloop", "<=", 1.2),
+    Target(memory.NAME, "", memory.MEMORY, "twisted", "<=", 1.0),
+    Target(imports.NAME, imports.CASE, imports.TIME, None, "<=", 50.0),
+]
