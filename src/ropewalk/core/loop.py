@@ -29,7 +29,6 @@ class Loop:
     def __init__(self, make_host: Callable[[Any], Host], make_poller: Callable[[], Poller], kit: Kit) -> None:
         self.kit = kit
         self.late: list[Any] = []
-        self.settle_soon: Callable[[Any], None] = self.late.append
         self._make_poller = make_poller
         self._poller: Poller | None = None
         self._wake: Callable[[], object] = _nobody_waits
@@ -41,8 +40,7 @@ class Loop:
         self._asleep = self._host.foreign
         self._timers = Timers(_seconds, kit.error, self._attend)
         self._timers.attended = not self._host.foreign
-        if self._host.foreign:
-            self.settle_soon = self._settle_soon
+        self.settle_soon: Callable[[Any], None] = self._settle_soon if self._host.foreign else self.late.append
         self.callLater = self._timers.callLater
 
     @property

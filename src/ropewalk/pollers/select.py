@@ -55,7 +55,7 @@ class Select(Table):
             if isinstance(error, OSError) and error.errno not in _DEAD:
                 raise
             dead = self._dead()
-            if not dead:   # it is the waker's own: no handler can end that
+            if self._waker.fd in dead or (not dead and isinstance(error, ValueError)):   # no handler can end that
                 raise
             return [(fd, INVALID) for fd in dead]
 
@@ -69,7 +69,7 @@ class Select(Table):
 
     def _dead(self) -> list[int]:
         dead = []
-        for fd in self.masks:
+        for fd in (self._waker.fd, *self.masks):
             try:
                 select.select([fd], [], [], 0)
             except (OSError, ValueError):

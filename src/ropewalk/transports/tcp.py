@@ -102,11 +102,10 @@ class TCPStream(Stream):
             self._host = self.channel.getsockname()
         return self._host
 
-
     def _before_close(self) -> None:
         if self._host is None:   # connectionLost may ask for it
             with contextlib.suppress(OSError):
-                self._host = self.channel.getsockname()
+                self._local()
 
 
 class Server(TCPStream):
