@@ -28,8 +28,10 @@ __all__ = [
     "ConnectionLost",
     "ConnectionRefusedError",
     "DNSLookupError",
+    "FileDescriptorOverrun",
     "InvalidAddressError",
     "MessageLengthError",
+    "MulticastJoinError",
     "NoProtocol",
     "NoRouteError",
     "NotConnectingError",
@@ -83,8 +85,10 @@ def _reason(error: BaseException) -> str:
 
 
 def _advice(error: BaseException, port: int | str) -> str:
+    if not isinstance(port, int):
+        return ""
     number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EACCES and isinstance(port, int) and 0 < port < 1024:
+    if number == errno.EACCES and 0 < port < 1024:
         return " (ports below 1024 need CAP_NET_BIND_SERVICE or root)"
     if number == errno.EADDRINUSE:
         return " (another socket listens there; use port 0 for any free one, or reusePort to share it)"
@@ -138,9 +142,9 @@ class TCPTimedOutError(ConnectError):
 
 
 class BadFileError(ConnectError):
-    """The descriptor of the connection is not valid."""
+    """The file of the connection, its descriptor or its lock, is not valid."""
 
-    summary = "bad descriptor"
+    summary = "bad file"
 
 
 class ServiceNameUnknownError(ConnectError):
@@ -215,6 +219,13 @@ class ConnectionFdescWentAway(ConnectionLost):
         return _sentence("the descriptor was closed behind the reactor's back", self.args)
 
 
+class FileDescriptorOverrun(ConnectionLost):
+    """More descriptors were sent than bytes to carry them. Ours wait for bytes; kept for programs that catch it."""
+
+    def __str__(self) -> str:
+        return _sentence("more descriptors than bytes were sent over a UNIX socket", self.args)
+
+
 def _sentence(start: str, details: tuple[object, ...]) -> str:
     return ": ".join([start, *map(str, details)])
 
@@ -275,9 +286,16 @@ class InvalidAddressError(ValueError):
         self.address = address
         self.message = message
 
+    def __str__(self) -> str:
+        return f"{self.address}: {self.message}"
+
 
 class MessageLengthError(Exception):
     """A message is longer than allowed."""
+
+
+class MulticastJoinError(Exception):
+    """A multicast group could not be joined or left."""
 
 
 _CONNECT_ERRORS = {

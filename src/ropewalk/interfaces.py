@@ -111,7 +111,8 @@ class Channel(Protocol):
     """The verbs of a byte stream: would-block is BlockingIOError, errors are OSError.
 
     On a socket they are the socket's own methods. A channel that holds bytes back, which its poller cannot see (TLS),
-    puts itself into loop.settle_soon, and its settle() calls handler.ready(READ).
+    puts itself into loop.settle_soon, and its settle() calls handler.ready(READ). One that can copy a file without
+    reading it has send_file(descriptor, offset, count) -> int, too.
     """
 
     recv: Callable[[int], bytes]

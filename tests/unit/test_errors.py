@@ -90,3 +90,10 @@ def test_a_port_that_cannot_listen_says_where_why_and_what_to_do(
 def test_a_port_that_cannot_listen_for_another_reason_says_that() -> None:
     assert str(errors.CannotListenError("", 80, LookupError("no such service"))) == "any:80: no such service"
     assert str(errors.CannotListenError("", 80, LookupError())) == "any:80: LookupError"
+
+
+def test_a_lack_of_bytes_for_descriptors_is_a_lost_connection_with_a_text() -> None:
+    assert isinstance(names.FileDescriptorOverrun(), names.ConnectionLost)
+    assert str(names.FileDescriptorOverrun("2 of 3")) == (
+        "more descriptors than bytes were sent over a UNIX socket: 2 of 3"
+    )

@@ -44,11 +44,6 @@ class Waiting:
             raise result
         return socket.socket().detach(), result
 
-    def listen(self, backlog):
-        self.calls.append(f"listen {backlog}")
-        if self.failing == "listen":
-            raise os_error(errno.EADDRINUSE)
-
     def want(self, mask):
         if self.failing == "want":
             raise os_error(errno.EPERM)
@@ -154,8 +149,7 @@ def peers(count):
 # -- listening
 
 
-def test_it_listens_with_its_backlog_and_waits_to_read(hall):
-    assert hall.channel.calls == ["listen 7"]
+def test_it_waits_to_read(hall):
     assert hall.channel.wanted == READ
     assert hall.port.connected
     assert hall.port in hall.loop.transports
@@ -167,7 +161,7 @@ def test_it_refuses_to_listen_twice(hall):
         hall.port.startListening()
 
 
-@pytest.mark.parametrize("failing", ["bind", "listen", "want"])
+@pytest.mark.parametrize("failing", ["bind", "want"])
 def test_a_port_that_cannot_listen_says_why_and_holds_nothing(failing):
     before = open_descriptors()
     loop, factory = MemoryLoop(), Factory()

@@ -93,11 +93,11 @@ class Wire:
 
     def receive(self, *results):
         self.channel.incoming.extend(results)
-        self.loop.run()
+        self.loop.finish()
 
     def drain(self):
         self.channel.full = False
-        self.loop.run()
+        self.loop.finish()
 
     @property
     def state(self):
@@ -374,7 +374,7 @@ def test_connected_and_disconnecting_say_where_it_stands(state):
     wire = Wire()
     BRING_TO[state](wire)
     assert wire.stream.connected is (state not in (State.BROKEN, State.CLOSED))
-    assert wire.stream.disconnecting is (state is State.CLOSING)
+    assert wire.stream.disconnecting is (state in (State.CLOSING, State.BROKEN))
     assert state.name.lower() in repr(wire.stream)
 
 
@@ -393,7 +393,7 @@ def test_what_is_written_while_our_side_is_open_is_sent(state):
     BRING_TO[state](wire)
     wire.stream.write(b"x")
     wire.stream.writeSequence([b"y", b"z"])
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b"xyz"
 
 
@@ -429,7 +429,7 @@ def test_the_protocol_is_connected_before_anything_is_read():
     assert wire.log == ["made"]
     assert wire.protocol.transport is wire.stream
     assert wire.stream in wire.loop.transports
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["made", "data in"]
 
 
@@ -455,7 +455,7 @@ def test_connection_made_may_pause_reading():
     wire.receive(b"in")
     assert wire.log == ["made"]
     wire.stream.resumeProducing()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["made", "data in"]
 
 
@@ -481,7 +481,7 @@ def test_one_event_is_one_recv():
 def test_what_is_longer_than_one_recv_comes_in_order():
     wire = Wire()
     wire.channel.incoming.append(b"a" * RECV_SIZE + b"b")
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log[1:] == ["data " + "a" * RECV_SIZE, "data b"]
 
 
@@ -489,7 +489,7 @@ def test_what_is_longer_than_one_recv_comes_in_order():
 def test_spurious_readiness_does_nothing(spurious):
     wire = Wire()
     wire.channel.incoming.append(os_error(spurious))
-    wire.loop.run()
+    wire.loop.finish()
     wire.loop.tell(wire.stream, READ)
     wire.loop.tell(wire.stream, WRITE)
     assert (wire.log, wire.state) == (["made"], State.OPEN)
@@ -591,7 +591,7 @@ def test_short_and_refused_sends_lose_and_repeat_nothing(script):
     wire.stream.write(b"hello")
     wire.stream.write(b" ")
     wire.stream.writeSequence([b"wor", b"ld"])
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b"hello world"
     assert wire.channel.wanted == READ
 
@@ -615,7 +615,7 @@ def test_nothing_is_tried_while_the_channel_is_full():
     tried = wire.channel.sends
     wire.stream.write(b"b")
     wire.stream.write(b"c")
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sends == tried
     wire.drain()
     assert wire.channel.sent == b"abc"
@@ -628,7 +628,7 @@ def test_an_error_at_any_send_ends_it_with_connection_lost(step, number):
     wire.channel.outgoing.extend([2] * step + [os_error(number)])
     wire.stream.write(b"0123456789")
     assert not any(entry.startswith("lost") for entry in wire.log)
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["made", "lost ConnectionLost"]
     assert wire.protocol.reason.__cause__.errno == number
     assert wire.channel.sent == b"0123456789"[: 2 * step]
@@ -677,7 +677,7 @@ def test_every_byte_of_a_bytes_like_object_is_sent(data, limit):
         wire.channel.outgoing.append(limit)
     wire.stream.write(data)
     wire.stream.write(data)
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == bytes(data) * 2
 
 
@@ -690,7 +690,7 @@ def test_a_buffer_that_is_changed_after_write_is_sent_as_it_was(limit):
     wire.stream.write(buffer)
     wire.stream.write(buffer)
     buffer[:] = b"xyz!"
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b"abcabc"
 
 
@@ -698,10 +698,10 @@ def test_an_empty_write_sends_nothing_and_blocks_nothing():
     wire = Wire()
     wire.stream.write(b"")
     wire.stream.writeSequence([])
-    wire.loop.run()
+    wire.loop.finish()
     wire.channel.full = True
     wire.stream.write(b"")
-    wire.loop.run()
+    wire.loop.finish()
     assert (wire.channel.sent, wire.channel.wanted) == (b"", READ)
 
 
@@ -726,12 +726,12 @@ def test_a_push_producer_is_paused_when_much_is_queued_and_resumed_when_all_is_s
     assert wire.log == ["pause"]
     wire.stream.write(MUCH)
     assert wire.log == ["pause"]
-    wire.loop.run()
+    wire.loop.finish()
     wire.channel.outgoing.extend([10])
     wire.channel.full = False
     wire.loop.turn()
     assert wire.log == ["pause"]
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["pause", "resume"]
     assert len(wire.channel.sent) == 2 * len(MUCH)
     assert wire.channel.wanted == READ
@@ -741,7 +741,7 @@ def test_a_push_producer_whose_data_is_taken_at_once_is_never_paused():
     wire = producing(True)
     for _ in range(20):
         wire.stream.write(MUCH)
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == []
 
 
@@ -763,7 +763,7 @@ def test_a_pull_producer_is_asked_once_for_each_time_the_queue_is_empty():
     wire.loop.turn()
     assert (wire.log, wire.channel.sent) == (["resume"] * 2, b"abcabc")
     wire.stream.unregisterProducer()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.wanted == READ
     assert wire.log == ["resume"] * 2
 
@@ -793,7 +793,7 @@ def test_a_producer_is_stopped_before_the_protocol_is_told_of_the_loss(streaming
     wire = producing(streaming)
     wire.channel.full = True
     lose(wire)
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log[0] == "stop"
     assert wire.log[1].startswith("lost")
     assert len(wire.log) == 2
@@ -805,7 +805,7 @@ def test_a_paused_producer_is_not_resumed_by_a_send_that_fails():
     wire.stream.write(MUCH)
     wire.channel.full = False
     wire.channel.outgoing.append(RESET())
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["pause", "stop", "lost ConnectionLost"]
 
 
@@ -832,7 +832,7 @@ def test_a_connection_that_is_to_be_closed_stays_while_a_pull_producer_has_more(
     wire = producing(False, Half(resume=produce))
     wire.stream.write(b"zero")
     wire.stream.loseConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b"zeroonetwo"
     assert wire.log == ["resume"] * 3 + ["lost ConnectionDone"]
 
@@ -849,7 +849,7 @@ def test_a_connection_that_is_to_be_half_closed_stays_while_a_pull_producer_has_
 
     wire = producing(False, Half(resume=produce))
     wire.stream.loseWriteConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b"onetwo"
     assert wire.log == ["resume"] * 3 + ["write_lost"]
     assert wire.channel.calls == ["shutdown"]
@@ -868,7 +868,7 @@ def test_a_paused_push_producer_may_finish_before_the_connection_closes():
 def test_a_push_producer_that_writes_after_our_side_was_shut_does_not_break_the_connection():
     wire = producing(True)
     wire.stream.loseWriteConnection()
-    wire.loop.run()
+    wire.loop.finish()
     wire.stream.write(b"late")
     wire.receive(b"in")
     assert wire.log == ["write_lost", "data in"]
@@ -879,7 +879,7 @@ def test_a_pull_producer_is_not_asked_for_what_could_not_be_sent():
     wire = Wire()
     ended(wire)
     wire.stream.registerProducer(Producer(wire.protocol), False)
-    wire.loop.run()
+    wire.loop.finish()
     assert "resume" not in wire.log
     assert wire.channel.wanted == READ
 
@@ -893,7 +893,7 @@ def test_a_producer_keeps_a_connection_whose_side_was_shut_from_nothing(end, str
     wire.loop.flush()
     CALLS[end](wire)
     wire.stream.write(b"late")
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log[-2:] == ["stop", "lost ConnectionDone"]
     assert "resume" not in wire.log
     assert wire.channel.sent == b""
@@ -941,7 +941,7 @@ def test_everything_that_was_written_is_sent_before_it_closes():
     wire.stream.write(b"hel")
     wire.stream.write(b"lo")
     wire.stream.loseConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b"hello"
     assert wire.log == ["made", "lost ConnectionDone"]
     assert wire.channel.calls == ["close"]
@@ -953,7 +953,7 @@ def test_abort_drops_what_is_unsent_and_resets():
     wire.stream.write(b"hello")
     wire.stream.abortConnection()
     wire.channel.full = False
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b""
     assert wire.channel.calls == ["reset_on_close", "close"]
     assert wire.log == ["made", "lost ConnectionAborted"]
@@ -964,7 +964,7 @@ def test_abort_drops_what_was_not_tried_yet():
     for letter in (b"a", b"b", b"c"):
         wire.stream.write(letter)
     wire.stream.abortConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.sent == b"a"
 
 
@@ -972,7 +972,7 @@ def test_abort_ends_it_also_where_the_system_cannot_reset():
     wire = Wire()
     wire.channel.failing["reset_on_close"] = os_error(errno.EINVAL)
     wire.stream.abortConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["made", "lost ConnectionAborted"]
     assert wire.channel.calls == ["close"]
 
@@ -993,7 +993,7 @@ def test_the_first_reason_is_the_one_that_is_told():
     wire.stream.write(b"x")
     wire.stream.abortConnection()
     wire.stream.loseConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["made", "lost ConnectionLost"]
 
 
@@ -1010,7 +1010,7 @@ def test_a_descriptor_that_went_away_is_left_and_not_used_again():
 def test_the_owner_hears_the_reason_after_the_protocol():
     wire = Wire(Half(lost=lambda protocol: protocol.log.append(len(wire.ended))))
     wire.stream.loseConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log[1:] == ["lost ConnectionDone", 0]
     assert [reason.value for reason in wire.ended] == [wire.protocol.reason]
 
@@ -1018,7 +1018,7 @@ def test_the_owner_hears_the_reason_after_the_protocol():
 def test_a_closed_stream_does_not_keep_its_protocol():
     wire = Wire()
     wire.stream.loseConnection()
-    wire.loop.run()
+    wire.loop.finish()
     forgotten = weakref.ref(wire.protocol)
     wire.protocol.transport = None
     wire.protocol = wire.log = None
@@ -1045,7 +1045,7 @@ def test_our_side_is_shut_when_everything_is_sent_and_the_peer_is_still_heard():
     wire.channel.full = True
     wire.stream.write(b"request")
     wire.stream.loseWriteConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.channel.calls == []
     wire.drain()
     assert wire.channel.calls == ["shutdown"]
@@ -1069,7 +1069,7 @@ def test_a_half_closeable_protocol_may_answer_after_the_peer_has_ended():
     assert wire.channel.sent == b"answer"
     assert wire.log == ["made", "read_lost"]
     wire.stream.loseConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["made", "read_lost", "lost ConnectionDone"]
 
 
@@ -1086,7 +1086,7 @@ def test_a_shutdown_that_fails_ends_it_with_connection_lost():
     wire = Wire()
     wire.channel.failing["shutdown"] = os_error(errno.ENOTCONN)
     wire.stream.loseWriteConnection()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["made", "lost ConnectionLost"]
 
 
@@ -1098,7 +1098,7 @@ def test_it_may_be_closed_when_one_side_is_lost(event, call):
         wire.stream.loseWriteConnection()
     else:
         wire.channel.incoming.append(b"")
-    wire.loop.run()
+    wire.loop.finish()
     name = "ConnectionDone" if call == "loseConnection" else "ConnectionAborted"
     assert wire.log == ["made", event, f"lost {name}"]
 
@@ -1129,7 +1129,7 @@ def lead_to(event, wire):
         "resume": lambda: setattr(wire.channel, "full", False),
         "stop": lambda: wire.stream.loseConnection(),
     }[event]()
-    wire.loop.run()
+    wire.loop.finish()
 
 
 def once(call):
@@ -1169,7 +1169,7 @@ def test_an_exit_of_the_program_passes_and_what_was_written_is_not_stuck(event, 
     wire.drain()
     if wire.stream.connected and event != "write_lost":
         wire.stream.write(b"[c]")
-        wire.loop.run()
+        wire.loop.finish()
         assert wire.channel.sent.replace(b".", b"") == b"[a][b][c]"
 
 
@@ -1184,7 +1184,7 @@ def test_what_is_written_from_within_any_call_is_sent_once_or_dropped(event):
     wire.drain()
     if wire.stream.connected:
         wire.stream.write(b"[c]")
-        wire.loop.run()
+        wire.loop.finish()
     writable = event not in ("write_lost", "lost", "stop")
     assert wire.channel.sent.replace(b".", b"") == (b"[a][b][c]" if writable else b"")
 
@@ -1232,7 +1232,7 @@ def test_reading_may_be_paused_from_within_any_call(event):
     wire.receive(b"in")
     assert wire.log == []
     wire.stream.resumeProducing()
-    wire.loop.run()
+    wire.loop.finish()
     assert wire.log == ["data in"] * (wire.stream.connected and event != "read_lost")
 
 

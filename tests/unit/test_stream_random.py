@@ -354,7 +354,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.channel.incoming.clear()
         self.channel.failing.clear()
         self.carry_out([("unregister",), ("lose",)])
-        self.loop.run()
+        self.loop.finish()
         assert self.reason is not None
         self.it_is_open_everywhere_or_closed_everywhere()
         self.what_was_sent_is_the_beginning_of_what_was_written()
@@ -384,7 +384,7 @@ def test_however_sends_are_cut_everything_is_sent_in_order(pieces, sizes, turns)
         if turn:
             loop.turn()
     stream.loseConnection()
-    loop.run()
+    loop.finish()
     assert channel.sent == b"".join(pieces)
     assert channel.calls == ["close"]
 

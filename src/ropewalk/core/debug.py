@@ -12,13 +12,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
 _CHECKED = (
-    "addReader", "addSystemEventTrigger", "addWriter", "callInThread", "callLater", "callWhenRunning", "connectTCP",
-    "crash", "fireSystemEvent", "iterate", "listenTCP", "removeAll", "removeReader", "removeSystemEventTrigger",
-    "removeWriter", "resolve", "stop",
+    "addReader", "addSystemEventTrigger", "addWriter", "adoptDatagramPort", "adoptStreamConnection", "adoptStreamPort",
+    "callInThread", "callLater", "callWhenRunning", "connectTCP", "connectUNIX", "connectUNIXDatagram", "crash",
+    "fireSystemEvent", "iterate", "listenMulticast", "listenTCP", "listenUDP", "listenUNIX", "listenUNIXDatagram",
+    "removeAll", "removeReader", "removeSystemEventTrigger", "removeWriter", "resolve", "stop",
 )  # fmt: skip
 
 _Check = Callable[[str], None]
@@ -60,7 +62,7 @@ def check_threads(reactor: Any, thread: Callable[[], int | None]) -> None:
         return call
 
     plain_call_later, reactor.callLater = reactor.callLater, call_later
-    for name in _CHECKED:
+    for name in filter(partial(hasattr, reactor), _CHECKED):   # a system may lack UNIX sockets
         setattr(reactor, name, _checked(getattr(reactor, name), f"reactor.{name}", check))
     reactor.transports = CheckedSet()
 

@@ -14,15 +14,14 @@ from typing import Any
 
 from ropewalk.core.debug import check_threads, debugging
 from ropewalk.core.descriptors import Descriptors
-from ropewalk.core.loop import Loop
+from ropewalk.core.networking import Networking
 from ropewalk.core.signals import handle_signals
 from ropewalk.core.threads import ThreadPool
 from ropewalk.core.timers import DelayedCall
 from ropewalk.core.triggers import Trigger, Triggers
 from ropewalk.interfaces import READ, WRITE, Host, Kit, Poller
-from ropewalk.transports.race import ATTEMPT_DELAY
-from ropewalk.transports.resolver import FirstAddress, FromSimple, ThreadedResolver, literal_family
-from ropewalk.transports.tcp import Binding, Port, TCPConnector
+from ropewalk.transports.address import literal_family
+from ropewalk.transports.resolver import FirstAddress, FromSimple, ThreadedResolver
 
 
 class Phase(enum.Enum):
@@ -34,15 +33,15 @@ class Phase(enum.Enum):
     STOPPING = "stopping"
 
 
-class Reactor(Loop):
-    """One reactor: Twisted's IReactorCore, IReactorTime, IReactorThreads, IReactorFDSet, IReactorTCP.
+class Reactor(Networking):
+    """One reactor: Twisted's IReactorCore, IReactorTime, IReactorThreads, IReactorFDSet, and what Networking has.
 
     The arguments are those of Loop.
     """
 
     def __init__(self, make_host: Callable[[Any], Host], make_poller: Callable[[], Poller], kit: Kit) -> None:
         super().__init__(make_host, make_poller, kit)
-        self.transports: set[Any] = set()
+        self.transports = set()
         self.exitSignal: int | None = None
         self.runs = 0   # how often it was run
         self._phase = Phase.STOPPED
@@ -52,8 +51,8 @@ class Reactor(Loop):
         self._pool: ThreadPool | None = None
         self._pool_size = 10
         self._names: ThreadPool | None = None
-        self._simple_resolver: Any = FirstAddress(self)
-        self.nameResolver: Any = ThreadedResolver(self, self._in_names_thread)
+        self.nameResolver = ThreadedResolver(self, self._in_names_thread)
+        self._simple_resolver: Any = FirstAddress(self, self.nameResolver)
         _reactors.add(self)
         if debugging():
             check_threads(self, lambda: self._thread)
@@ -86,13 +85,12 @@ class Reactor(Loop):
         self.runs += 1
         self._thread = threading.get_ident()
         self.exitSignal = None
-        outer, _here.reactor = running_here(), self
         try:
-            yield
+            with running_as(self):
+                yield
         finally:
             self._phase = Phase.STOPPED
             self._thread = None
-            _here.reactor = outer
             self._end_threads()
 
     def stop(self) -> None:
@@ -279,7 +277,7 @@ class Reactor(Loop):
     def installNameResolver(self, resolver: Any) -> Any:
         """Resolve by `resolver`, an IHostnameResolver; returns the one before."""
         before, self.nameResolver = self.nameResolver, resolver
-        self._simple_resolver = FirstAddress(self)
+        self._simple_resolver = FirstAddress(self, resolver)
         return before
 
     # -- descriptors: IReactorFDSet
@@ -320,44 +318,6 @@ class Reactor(Loop):
         watched = [poller.handlers[fd] for fd, wanted in poller.masks.items() if wanted & mask]
         return [handler for handler in watched if handler in self.transports]
 
-    # -- TCP: IReactorTCP, IReactorTCP2
-
-    def listenTCP(
-        self, port: int | Binding, factory: Any, backlog: int = 50, interface: str | None = None
-    ) -> Port:
-        """Listen on a TCP port.
-
-        port: its number (0: any free one), or what makeBinding made; factory: a ServerFactory; backlog: how many
-        connections the system keeps waiting; interface: a literal address ('' or None: every IPv4 interface, '::':
-        every interface). Returns the IListeningPort. Raises CannotListenError.
-        """
-        listening = Port(self, port, factory, backlog, interface)
-        listening.startListening()
-        return listening
-
-    def connectTCP(
-        self,
-        host: str,
-        port: int | str,
-        factory: Any,
-        timeout: float | None = 30.0,
-        bindAddress: Binding | tuple[str, int] | None = None,
-        *,
-        family: int = socket.AF_UNSPEC,
-        attemptDelay: float = ATTEMPT_DELAY,
-    ) -> TCPConnector:
-        """Connect to a TCP port.
-
-        host: a name (its addresses are tried as RFC 8305 says) or a literal address; port: a number, or the name of
-        a service; factory: a ClientFactory, which is told of everything that happens, failure included; timeout:
-        seconds, resolution included (None: no limit); bindAddress: (address, port) or what makeBinding made;
-        family: AF_INET or AF_INET6 to use only such addresses of a name; attemptDelay: seconds that the attempt at one
-        address has before the next one starts. Returns the IConnector. Raises ServiceNameUnknownError.
-        """
-        connector = TCPConnector(self, host, port, factory, timeout, bindAddress, family, attemptDelay)
-        connector.connect()
-        return connector
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self._phase.value}>"
 
@@ -369,6 +329,16 @@ _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
 def running_here() -> Reactor | None:
     """The reactor that runs in this thread."""
     return getattr(_here, "reactor", None)
+
+
+@contextmanager
+def running_as(reactor: Any) -> Iterator[None]:
+    """Let `reactor` be the one that runs in this thread, meanwhile."""
+    outer, _here.reactor = running_here(), reactor
+    try:
+        yield
+    finally:
+        _here.reactor = outer
 
 
 def _after_fork_in_child() -> None:

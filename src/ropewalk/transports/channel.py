@@ -44,6 +44,12 @@ class SocketChannel(socket.socket):
             except OSError:   # closed behind our back
                 return
 
+    def dup(self) -> socket.socket:  # type: ignore[override]
+        """A plain socket over a duplicate of the descriptor: the program's, which no poller watches."""
+        copy = socket.socket(self.family, self.type, self.proto, fileno=socket.dup(self.fileno()))
+        copy.settimeout(self.gettimeout())
+        return copy
+
     def leave(self) -> None:
         """Forget the descriptor without closing it: it was closed behind our back, its number may be another's."""
         handler, self._handler = self._handler, None
@@ -53,6 +59,12 @@ class SocketChannel(socket.socket):
     def reset_on_close(self) -> None:
         """Let close() discard what is unsent and reset the connection."""
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+
+    if hasattr(os, "sendfile"):
+
+        def send_file(self, descriptor: int, offset: int, count: int) -> int:
+            """Send at most `count` bytes of a regular file from `offset` on; how many were taken. Raises OSError."""
+            return os.sendfile(self._fd, descriptor, offset, count)
 
 
 _LINGER_ZERO = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)

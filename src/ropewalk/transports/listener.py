@@ -13,47 +13,43 @@ import contextlib
 import errno
 import os
 import socket
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 from ropewalk.interfaces import INVALID, READ, Loop
 from ropewalk.transports.channel import SocketChannel, accept
+from ropewalk.transports.port import ListeningPort
 from ropewalk.transports.stream import Stream
 
 _LARGEST_BURST = 100
 _REST = 0.2   # seconds
 _ERROR = 40   # logging's level
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_PASSING = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.EINTR, errno.ECONNRESET}
+# Linux gives an error that a new connection has already to who accepts it: accept(2).
+_PASSING = {
+    errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.EINTR, errno.ECONNRESET, errno.ENETDOWN, errno.ENOPROTOOPT,
+    errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, getattr(errno, "EHOSTDOWN", errno.EPROTO),
+    getattr(errno, "ENONET", errno.EPROTO),
+}  # fmt: skip
 
 
-class Listener(ABC):
-    """A listening port: makes a transport and a protocol for each connection.
+class Listener(ListeningPort):
+    """A port that accepts connections: makes a transport and a protocol for each.
 
-    loop: the reactor; factory: a ServerFactory; backlog: how many connections the system keeps waiting.
+    loop: the reactor; factory: a ServerFactory; backlog: how many connections the system keeps waiting; adopted: a
+    socket that listens already, or is bound, to be used instead of a new one.
     """
 
     family = socket.AF_UNSPEC
 
-    def __init__(self, loop: Loop, factory: Any, backlog: int) -> None:
-        self.reactor = loop
+    def __init__(self, loop: Loop, factory: Any, backlog: int, adopted: SocketChannel | None = None) -> None:
+        super().__init__(loop, adopted)
         self.factory = factory
         self.backlog = backlog
-        self.channel: SocketChannel | None = None
         self._burst = 1
         self._reserve = -1
-        self._resting = False
-        self._stopping: Any = None
 
     # -- what a family supplies
-
-    @abstractmethod
-    def bind(self) -> SocketChannel:
-        """A socket bound to the address, attached to this listener. Raises OSError."""
-
-    @abstractmethod
-    def cannot_listen(self, error: OSError) -> Exception:
-        """The CannotListenError for `error`."""
 
     @abstractmethod
     def peer_address(self, peer: Any) -> Any:
@@ -63,78 +59,17 @@ class Listener(ABC):
     def make_stream(self, channel: SocketChannel, peer: Any) -> Stream:
         """The transport of an accepted connection, attached."""
 
-    @abstractmethod
-    def getHost(self) -> Any:
-        """The address it listens on."""
-
     # -- listening
 
-    @property
-    def connected(self) -> bool:
-        """Whether it listens."""
-        return self.channel is not None
-
-    def startListening(self) -> None:
-        """Bind and listen. Raises CannotListenError. Twisted's IListeningPort.startListening."""
-        if self.channel is not None:
-            raise self.reactor.kit.error.AlreadyListened(f"{self!r} listens already")
-        channel = None
-        try:
-            channel = self.bind()
-            channel.listen(self.backlog)
-            channel.want(READ)
-        except OSError as error:
-            if channel is not None:
-                channel.close()
-            raise self.cannot_listen(error) from error
-        self.channel = channel
+    def started(self) -> None:
         self._hold_reserve()
-        self.reactor.transports.add(self)
-        try:
-            self.factory.doStart()
-        except BaseException:
-            self._close()
-            raise
+        self.factory.doStart()
 
-    def stopListening(self) -> Any:
-        """Stop; established connections stay. Returns a Deferred that fires when it has stopped.
+    def stopped(self) -> None:
+        self.factory.doStop()
 
-        Twisted's IListeningPort.stopListening.
-        """
-        if self.channel is None and self._stopping is not None:
-            return self._stopping
-        stopped = self.reactor.kit.deferred()
-        if self.channel is None:
-            stopped.callback(None)
-        else:
-            self._stopping = stopped
-            self._close()
-            self.reactor.callLater(0, self._has_stopped, stopped)
-        return stopped
-
-    loseConnection = stopListening
-
-    def drop(self, reason: Exception) -> None:
-        """The reactor shuts down, or the port cannot go on: close now."""
-        if self.channel is not None:
-            self._close()
-            self._has_stopped(self.reactor.kit.deferred())
-
-    def _close(self) -> None:
-        assert self.channel is not None
-        self.channel.close()
-        self.channel = None
+    def released(self) -> None:
         self._drop_reserve()
-        self.reactor.transports.discard(self)
-
-    def _has_stopped(self, stopped: Any) -> None:
-        if self._stopping is stopped:
-            self._stopping = None
-        try:
-            self.factory.doStop()
-        except Exception as error:
-            self.reactor.kit.report(error, "doStop failed", self.factory)
-        stopped.callback(None)
 
     # -- accepting
 
@@ -144,7 +79,7 @@ class Listener(ABC):
         if channel is None:
             return
         if mask & INVALID:
-            self._went_away(channel)
+            self.went_away()
             return
         for taken in range(self._burst):
             try:
@@ -212,12 +147,3 @@ class Listener(ABC):
         if self._reserve < 0:
             self._hold_reserve()
         channel.want(READ)
-
-    def _went_away(self, channel: SocketChannel) -> None:
-        channel.leave()
-        self.channel = None
-        self._drop_reserve()
-        self.reactor.transports.discard(self)
-        lost = self.reactor.kit.error.ConnectionFdescWentAway()
-        self.reactor.kit.report(lost, "a port cannot go on; it is closed", self)
-        self._has_stopped(self.reactor.kit.deferred())

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ropewalk.interfaces import Loop
+from ropewalk.transports.address import literal_family
 
+_FAMILIES: dict[int, str] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 _KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
 
@@ -81,27 +83,33 @@ class ThreadedResolver:
 
 
 class FirstAddress:
-    """An IResolverSimple over an IHostnameResolver: the first IPv4 address of a name."""
+    """An IResolverSimple over `names`, an IHostnameResolver: the first address of a name in one family."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, names: Any, family: int = socket.AF_INET) -> None:
         self._loop = loop
+        self._names = names
+        self._family = family
 
     def getHostByName(self, name: str, timeout: Sequence[int] = (1, 3, 11, 45)) -> Any:
-        """A Deferred of the first IPv4 address of `name`, as text; DNSLookupError if there is none.
+        """A Deferred of the first address of `name`, as text; DNSLookupError if there is none.
 
         timeout: seconds; their sum is the limit. Twisted's IResolverSimple.
         """
-        waiting = _Waiting(self._loop, name, sum(timeout))
-        self._loop.nameResolver.resolveHostName(waiting, name)
+        waiting = _Waiting(self._loop, name, self._family, sum(timeout))
+        try:
+            self._names.resolveHostName(waiting, name)
+        except Exception as error:
+            waiting.failed(error)
         return waiting.deferred
 
 
 class _Waiting:
     """The receiver of FirstAddress."""
 
-    def __init__(self, loop: Loop, name: str, limit: float) -> None:
+    def __init__(self, loop: Loop, name: str, family: int, limit: float) -> None:
         self._loop = loop
         self._name = name
+        self._family = family
         self._first: str | None = None
         self._resolution: Any = None
         self.deferred: Any = loop.kit.deferred(lambda _: self._give_up())
@@ -111,7 +119,7 @@ class _Waiting:
         self._resolution = resolution
 
     def addressResolved(self, address: Any) -> None:
-        if self._first is None and ":" not in address.host:
+        if self._first is None and literal_family(address.host) == self._family:
             self._first = address.host
 
     def resolutionComplete(self) -> None:
@@ -121,19 +129,29 @@ class _Waiting:
         if self._first is not None:
             self.deferred.callback(self._first)
         else:
-            why = getattr(self._resolution, "error", None) or "it has no IPv4 address"
-            self._fail(f"{self._name}: {why}")
+            self._fail(getattr(self._resolution, "error", None) or f"it has no {_FAMILIES[self._family]} address")
+
+    def failed(self, error: Exception) -> None:
+        """The resolver raised `error`."""
+        if self._timer.active():
+            self._timer.cancel()
+            self._fail(error)
 
     def _too_late(self, limit: float) -> None:
-        self._resolution.cancel()
-        self._fail(f"{self._name}: no answer in {limit} seconds")
+        self._cancel()
+        self._fail(f"no answer in {limit} seconds")
 
     def _give_up(self) -> None:
         self._timer.cancel()
-        self._resolution.cancel()
+        self._cancel()
 
-    def _fail(self, why: str) -> None:
-        self.deferred.errback(self._loop.kit.failure(self._loop.kit.error.DNSLookupError(why)))
+    def _cancel(self) -> None:
+        if self._resolution is not None:   # it may never have begun
+            self._resolution.cancel()
+
+    def _fail(self, why: object) -> None:
+        unknown = self._loop.kit.error.DNSLookupError(f"{self._name}: {why}")
+        self.deferred.errback(self._loop.kit.failure(unknown))
 
 
 class FromSimple:
@@ -169,13 +187,3 @@ class FromSimple:
 
         self._simple.getHostByName(hostName).addCallbacks(found, failed).addBoth(complete)
         return resolution
-
-
-def literal_family(host: str) -> int:
-    """AF_INET or AF_INET6 if `host` is a literal address (with or without a zone), AF_UNSPEC if it is a name."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.inet_pton(family, host.partition("%")[0])
-    except (OSError, ValueError):
-        return socket.AF_UNSPEC
-    return family

@@ -24,7 +24,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ropewalk.interfaces import INVALID, READ, WRITE, Loop
+from ropewalk.transports.file_slice import FileSlice
 
+Piece = bytes | memoryview | FileSlice
 RECV_SIZE = 65536
 SEND_SIZE = 131072
 BUFFER_SIZE = 65536
@@ -82,7 +84,7 @@ class Stream:
         self.protocol: Any = None
         self._lost = lost
         self._state = _OPEN
-        self._queue: deque[bytes | memoryview] | tuple[()] = ()
+        self._queue: deque[Piece] | tuple[()] = ()
         self._queued = 0
         self._fresh = True      # a write may go to the channel at once
         self._inside = False    # a call into the protocol is on the stack, settle() will follow
@@ -178,7 +180,7 @@ class Stream:
 
     def settle(self) -> None:
         """A callback has returned: send what it wrote, and carry out what it, or an error, decided."""
-        if self._queue and not self._blocked:
+        if self._queue and not self._blocked and self._state not in _OVER:
             self._flush()
         if self._state is State.BROKEN:
             self._finish(self._reason)
@@ -210,7 +212,7 @@ class Stream:
         """The one way out: close, then tell the producer, the protocol and the owner."""
         self._state = State.CLOSED
         self._fresh = False
-        self._queue, self._queued = (), 0
+        unsent, self._queue, self._queued = self._queue, (), 0
         self._before_close()
         self.channel.close()
         self.reactor.transports.discard(self)
@@ -218,6 +220,9 @@ class Stream:
         producer, self._producer = self._producer, None
         if producer is not None:
             self._call(producer, "stopProducing")
+        for piece in unsent:
+            if piece.__class__ is FileSlice:
+                self._call(piece, "fail", failure)
         protocol, self.protocol = self.protocol, None
         self._call(protocol, "connectionLost", failure)
         lost, self._lost = self._lost, None
@@ -238,7 +243,6 @@ class Stream:
             return
         self._state = State.BROKEN
         self._reason = reason
-        self._queue, self._queued = (), 0
         self._soon()
 
     def _soon(self) -> None:
@@ -290,12 +294,16 @@ class Stream:
                 self._blocked = True
                 self._throttle()
             return
-        if self._state in _WRITING or (self._producer is not None and self._state in _WAITING):
+        if self._state in _WRITING or self._producer_finishes():
             self._enqueue(data)
             if self._queued > BUFFER_SIZE:
                 self._throttle()
         else:
             self._drop_data(data)
+
+    def _producer_finishes(self) -> bool:
+        """Whether the connection is to end, and waits for a producer, which still writes."""
+        return self._producer is not None and self._state in _WAITING
 
     def _drop_data(self, data: bytes) -> None:
         """Written too late: a mistake of the program, unless it cannot know yet that the peer has gone."""
@@ -306,12 +314,30 @@ class Stream:
         """Send the pieces of `iovec`, in order, as write() does. Twisted's ITransport.writeSequence."""
         self.write(b"".join(iovec))
 
-    def _enqueue(self, data: bytes | memoryview) -> None:
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> Any:
+        """Send a part of a file, in order with what is written; os.sendfile does it where it can.
+
+        file: binary and seekable, better a regular one; it stays open until the Deferred fires. offset: in bytes from
+        its beginning; count: how many bytes (None: up to its end). Returns a Deferred of the number of bytes, which
+        fires when the kernel has them; it is less than `count` if the file has less. It fails with the error of
+        reading, or with the reason for which the connection ended before. Cancelling it stops in the middle of the
+        file. Raises ValueError for negative numbers, TypeError for others that are not whole.
+        """
+        piece = FileSlice(self.reactor.kit, file, offset, count)
+        if self._state in _WRITING or self._producer_finishes():
+            self._enqueue(piece)
+            self._soon()
+        else:
+            piece.fail(self.reactor.kit.failure(self.reactor.kit.error.ConnectionLost(f"{self!r} sends no more")))
+        return piece.done
+
+    def _enqueue(self, data: Piece) -> None:
         if data:
             if not self._queue:
                 self._queue = deque()
             self._queue.append(data)
-            self._queued += len(data)
+            if data.__class__ is not FileSlice:   # it lies in no memory of ours
+                self._queued += len(data)
 
     def _throttle(self) -> None:
         """Much is queued: send what can be sent, and stop a push producer."""
@@ -329,19 +355,30 @@ class Stream:
         while queue:
             piece = queue.popleft() if len(queue) == 1 else _gather(queue)
             try:
-                sent = self.channel.send(piece)
+                rest = self._send_piece(piece)
             except BlockingIOError:
-                sent = 0
+                rest = piece
             except OSError as error:
+                queue.appendleft(piece)
                 self._break_with(error)
                 return
-            self._queued -= sent
-            if sent < len(piece):
-                queue.appendleft(memoryview(piece)[sent:])
+            if rest:
+                queue.appendleft(rest)
                 self._blocked = True
                 self._ask()
                 return
         self._queue = ()
+
+    def _send_piece(self, piece: Piece) -> Piece:
+        """Send `piece`; what is left of it. Raises OSError."""
+        if isinstance(piece, FileSlice):
+            if not piece.send_some(self.channel):
+                return piece
+            self.reactor.settle_soon(piece)
+            return b""
+        sent = self.channel.send(piece)
+        self._queued -= sent
+        return memoryview(piece)[sent:] if sent < len(piece) else b""
 
     def _ask(self) -> None:
         """Tell the channel what this stream waits for."""
@@ -412,8 +449,8 @@ class Stream:
 
     @property
     def disconnecting(self) -> bool:
-        """Whether loseConnection() was called and the queue is still being sent."""
-        return self._state is State.CLOSING
+        """Whether loseConnection() or abortConnection() was called and the end has yet to come."""
+        return self._state in (State.CLOSING, State.BROKEN)
 
     def loseConnection(self) -> None:
         """Close when everything that was written has been sent. Twisted's ITransport.loseConnection."""
@@ -454,11 +491,11 @@ class Stream:
         return f"<{type(self).__name__} of {self.protocol!r}, {self._state.name.lower()}>"
 
 
-def _gather(queue: deque[bytes | memoryview]) -> bytes | memoryview:
+def _gather(queue: deque[Piece]) -> Piece:
     """The head of `queue` as one piece of SEND_SIZE bytes at most; a larger first piece as it is."""
     first = queue.popleft()
     size = len(first)
-    pieces = [first]
+    pieces: list[Any] = [first]
     while queue and size + len(queue[0]) <= SEND_SIZE:
         size += len(queue[0])
         pieces.append(queue.popleft())

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ropewalk.interfaces import Loop
+from ropewalk.transports.address import literal_family, numeric_sockaddr, port_number
 from ropewalk.transports.channel import SocketChannel, open_socket
 from ropewalk.transports.connector import Connector, service_port
 from ropewalk.transports.listener import Listener
 from ropewalk.transports.race import ATTEMPT_DELAY, Race, Target
-from ropewalk.transports.resolver import literal_family
 from ropewalk.transports.stream import Stream
 
 _ANY = ("0.0.0.0", "::")
@@ -123,12 +123,20 @@ class Client(TCPStream):
 class Port(Listener):
     """A listening TCP port: Twisted's IListeningPort."""
 
-    def __init__(self, loop: Loop, port: int | Binding, factory: Any, backlog: int, interface: str | None) -> None:
-        super().__init__(loop, factory, backlog)
+    def __init__(
+        self,
+        loop: Loop,
+        port: int | Binding,
+        factory: Any,
+        backlog: int,
+        interface: str | None,
+        adopted: SocketChannel | None = None,
+    ) -> None:
+        super().__init__(loop, factory, backlog, adopted)
         self._binding = port if isinstance(port, Binding) else Binding(interface or "", port)
-        if not isinstance(self._binding.port, int) or not 0 <= self._binding.port <= 65535:
-            raise ValueError(f"a TCP port to listen on is a number from 0 to 65535, not {self._binding.port!r}")
-        self.family = socket.AF_INET6 if ":" in self._binding.interface else socket.AF_INET
+        self.port = port_number(self._binding.port, "TCP")
+        self.interface = self._binding.interface
+        self.family = socket.AF_INET6 if ":" in self.interface else socket.AF_INET
         self._host: Any = None   # of every connection, if the port is bound to one address
 
     def bind(self) -> SocketChannel:
@@ -138,17 +146,22 @@ class Port(Listener):
             if os.name == "posix" and sys.platform != "cygwin":
                 channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._binding.options(channel)
-            channel.bind(numeric_sockaddr(self.family, self._binding.interface, self._binding.port))
-            bound = channel.getsockname()
-            self._host = None if bound[0] in _ANY else bound
+            channel.bind(numeric_sockaddr(self.family, self.interface, self.port))
+            channel.listen(self.backlog)
         except BaseException:
             channel.close()
             raise
         return channel
 
+    def started(self) -> None:
+        assert self.channel is not None
+        bound = self.channel.getsockname()
+        self._host = None if bound[0] in _ANY else bound
+        super().started()
+
     def cannot_listen(self, error: OSError) -> Exception:
         cannot: Exception = self.reactor.kit.error.CannotListenError(
-            self._binding.interface, self._binding.port, error
+            self.interface, self.port, error
         )
         return cannot
 
@@ -163,7 +176,7 @@ class Port(Listener):
     def getHost(self) -> Any:
         """The address it listens on; the port that was asked for when it does not listen."""
         if self.channel is None:
-            return self.reactor.kit.address("TCP", self.family, (self._binding.interface, self._binding.port, 0, 0))
+            return self.reactor.kit.address("TCP", self.family, (self.interface, self.port, 0, 0))
         return self.reactor.kit.address("TCP", self.family, self.channel.getsockname())
 
     def __repr__(self) -> str:
@@ -271,7 +284,9 @@ class _Lookup:
     def addressResolved(self, address: Any) -> None:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         if self._connector.family in (socket.AF_UNSPEC, family):
-            self._targets.append((family, numeric_sockaddr(family, address.host, self._connector.port)))
+            scope = getattr(address, "scopeID", 0)   # a link-local address leads nowhere without it
+            host = f"{address.host}%{scope}" if scope else address.host
+            self._targets.append((family, numeric_sockaddr(family, host, self._connector.port)))
 
     def resolutionComplete(self) -> None:
         self.failed(getattr(self._resolution, "error", None))
@@ -280,11 +295,3 @@ class _Lookup:
         """There are no more addresses, because of `error` if there are none; told later, as every failure is."""
         connector = self._connector
         connector.reactor.callLater(0, connector.resolved, self, self._targets, error)
-
-
-def numeric_sockaddr(family: int, host: str, port: int) -> Any:
-    """The socket address of a literal `host`; a zone after % becomes its scope. Raises OSError if it is no literal."""
-    if family != socket.AF_INET6 or "%" not in host:
-        return (host, port)
-    flags = socket.AI_NUMERICHOST
-    return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)[0][4]
