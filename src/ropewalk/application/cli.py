@@ -6,6 +6,7 @@ What can go wrong is said in one line on stderr; the exit codes are those of rop
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -17,13 +18,14 @@ from ropewalk.application import program
 from ropewalk.application.exits import Exit
 from ropewalk.internet import base, default
 from ropewalk.internet import main as installation
+from ropewalk.internet.address import UNIXAddress
 from ropewalk.internet.endpoints import clientFromString, quoteStringArgument, serverFromString
 from ropewalk.internet.error import ReactorNotAvailableError
 from ropewalk.internet.protocol import Factory, Protocol
 from ropewalk.protocols.portforward import Forwarder
 
 _LEVELS = [logging.WARNING, logging.INFO, logging.DEBUG]
-_EPILOG = """LISTEN and DEST are endpoints: tcp:8080, tcp:0:interface=127.0.0.1, tcp:localhost:80.
+_EPILOG = """LISTEN and DEST are endpoints: tcp:8080, tcp:0:interface=127.0.0.1, tcp:localhost:80, unix:/run/x.sock.
 
 Exit codes: 64 the command line is wrong or the reactor cannot be used here, 65 the file left nothing to do, 66 it
 cannot be read, 70 it raised an exception, 74 cannot listen there. A command that a signal stops dies by that signal.
@@ -195,8 +197,14 @@ def _serve(listen: str, factory: Any) -> None:
 
 
 def _announce(port: Any) -> None:
-    address = port.getHost()
-    click.echo(f"listening on tcp:{quoteStringArgument(address.host)}:{address.port}")
+    click.echo(f"listening on {_described(port.getHost())}")
+
+
+def _described(address: Any) -> str:
+    """`address` as an endpoint string to connect to."""
+    if isinstance(address, UNIXAddress):
+        return f"unix:{quoteStringArgument(os.fsdecode(address.name or b''))}"
+    return f"tcp:{quoteStringArgument(address.host)}:{address.port}"
 
 
 def _endpoint(parse: Callable[[Any, str], Any], description: str) -> Any:

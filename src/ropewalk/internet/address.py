@@ -25,10 +25,40 @@ class IPv6Address(NamedTuple):
     scopeID: int | str = 0
 
 
-class UNIXAddress(NamedTuple):
-    """The address of a UNIX socket: its name in the file system (bytes), or None for one that has no name."""
+class HostnameAddress(NamedTuple):
+    """A host by its name and a port: hostname (bytes, as b"example.com"), port."""
 
-    name: bytes | None
+    hostname: bytes
+    port: int
+
+
+class UNIXAddress:
+    """The address of a UNIX socket. Two are equal when their names are, or lead to the same place.
+
+    name: bytes; an abstract one begins with a zero byte; None for a socket without a name.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str | bytes | os.PathLike[str] | None) -> None:
+        self.name = None if name is None else os.fsencode(name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UNIXAddress):
+            return NotImplemented
+        return self.name == other.name or self._place() == other._place()
+
+    def __hash__(self) -> int:
+        return hash(self._place())
+
+    def _place(self) -> bytes | None:
+        """The name without symbolic links, which stays the same when the socket is removed."""
+        if not self.name or self.name.startswith(b"\0"):
+            return self.name
+        return os.path.realpath(self.name)
+
+    def __repr__(self) -> str:
+        return f"UNIXAddress({None if self.name is None else os.fsdecode(self.name)!r})"
 
 
 def make_address(kind: str, family: int, sockaddr: Any) -> Any:

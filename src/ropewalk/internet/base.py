@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ropewalk.core import choose
-from ropewalk.core.reactor import Reactor, running_here
+from ropewalk.core.reactor import Reactor, running_as, running_here
 from ropewalk.internet import main
 from ropewalk.internet.kit import KIT
+
+__all__ = ["ReactorBase", "current", "running_as"]
 
 
 class ReactorBase(Reactor):

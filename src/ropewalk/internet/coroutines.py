@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator
 from contextvars import copy_context
 from functools import wraps
 from types import CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from ropewalk.internet.deferred import CancelledError, Deferred
 from ropewalk.internet.failure import Failure
@@ -37,12 +37,33 @@ def inlineCallbacks(f: Callable[P, Generator[Any, Any, T]]) -> Callable[P, Defer
 
     @wraps(f)
     def start(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        generator = f(*args, **kwargs)
+        generator: Any
+        try:
+            generator = f(*args, **kwargs)
+        except _Returned as returned:
+            generator = returned.value
         if not isinstance(generator, (GeneratorType, Generator)):
             raise TypeError(f"inlineCallbacks needs a function with a yield; {f!r} returned {generator!r}")
         return started(generator)
 
     return start
+
+
+def returnValue(val: object) -> NoReturn:
+    """End the generator of an inlineCallbacks function, with the result `val`: what `return val` does there.
+
+    For programs from before generators could return. Twisted's documented returnValue: it raises a BaseException,
+    which an `except:` of the program must let through.
+    """
+    raise _Returned(val)
+
+
+class _Returned(BaseException):
+    """returnValue() was called."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(value)
+        self.value = value
 
 
 def ensureDeferred(coro: Coroutine[Any, Any, T] | Generator[Any, Any, T] | Deferred[T]) -> Deferred[T]:
@@ -95,6 +116,8 @@ class _Coroutine(Deferred[T]):
                         yielded = inside(generator.send, result)
                 except StopIteration as stop:
                     return self._ended(stop.value)
+                except _Returned as returned:
+                    return self._ended(returned.value)
                 except BaseException as error:
                     return self._ended(caught(error))
                 awaited = yielded if isinstance(yielded, Deferred) else _awaitable(yielded)

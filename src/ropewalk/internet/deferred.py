@@ -355,6 +355,8 @@ class Deferred(Outcome, Generic[T]):
         finally:
             del self, wait, result  # the traceback of an error holds this frame, which would hold the error
 
+    __iter__ = __await__   # for `yield from` in the generator of an inlineCallbacks function
+
     @staticmethod
     def fromCoroutine(coro: Coroutine[Any, Any, U] | Generator[Any, Any, U]) -> Deferred[U]:
         """Run a coroutine that awaits Deferreds, or a generator that yields them.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from ropewalk.internet.deferred import Deferred
+from ropewalk.internet.deferred import CancelledError, Deferred
 from ropewalk.internet.running import PENDING
 from ropewalk.internet.unhandled import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ropewalk.internet.failure import Failure
 
@@ -28,6 +28,14 @@ class FirstError(Exception):
         self.subFailure = failure
         self.index = index
         self.__cause__ = failure.value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FirstError):
+            return NotImplemented
+        return (self.subFailure, self.index) == (other.subFailure, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.subFailure, self.index))
 
     def __repr__(self) -> str:
         return f"FirstError[#{self.index}, {self.subFailure.value!r}]"
@@ -105,11 +113,7 @@ class DeferredList(Deferred[T]):
     def _cancel(self) -> None:
         if self._state is not PENDING:
             return
-        for member in self._members:
-            try:
-                member.cancel()
-            except Exception:
-                log().exception("A canceller raised an error: DeferredList, cancelling %r", member)
+        _cancel(self._members)
 
 
 def gatherResults(deferredList: Iterable[Deferred[T]], consumeErrors: bool = False) -> Deferred[list[T]]:
@@ -124,3 +128,66 @@ def gatherResults(deferredList: Iterable[Deferred[T]], consumeErrors: bool = Fal
 
 def _values(outcomes: list[Any]) -> list[Any]:
     return [value for _, value in outcomes]
+
+
+class FailureGroup(Exception):
+    """Several Deferreds failed. failures: their Failures, in the order of the Deferreds."""
+
+    def __init__(self, failures: Sequence[Failure[Any]]) -> None:
+        super().__init__(failures)
+        self.failures = failures
+
+    def __str__(self) -> str:
+        return f"{len(self.failures)} failed: " + "; ".join(repr(failure.value) for failure in self.failures)
+
+
+class _RaceCancelled(FailureGroup, CancelledError):
+    """All failed because the race was cancelled. Twisted has only the first of these two, but addTimeout
+    asks for the second."""
+
+
+def race(ds: Iterable[Deferred[T]]) -> Deferred[tuple[int, T]]:
+    """Return a Deferred for the first result of `ds`, whose others are then cancelled; Twisted's documented race.
+
+    Its result is (place among `ds`, result). It fails with FailureGroup when all of them have failed, and at once when
+    there are none. Cancelling it cancels them all; its error is then a CancelledError, and a FailureGroup too if all of
+    them fail. The results and errors of the others are dropped.
+    """
+    members = list(ds)
+    failures: dict[int, Failure[Any]] = {}
+    won = cancelled = False
+
+    def succeeded(result: T, index: int) -> None:
+        nonlocal won
+        if won or first.called:
+            return
+        won = True   # a canceller may give a result, too
+        _cancel(member for member in members if member is not members[index])
+        first.callback((index, result))
+
+    def failed(failure: Failure[Any], index: int) -> None:
+        failures[index] = failure
+        if len(failures) == len(members) and not first.called:
+            kind = _RaceCancelled if cancelled else FailureGroup
+            first.errback(kind([failures[index] for index in range(len(members))]))
+
+    def cancel(_: Deferred[Any]) -> None:
+        nonlocal cancelled
+        cancelled = True
+        _cancel(members)
+
+    first: Deferred[tuple[int, T]] = Deferred(cancel)
+    for index, member in enumerate(members):
+        member.addCallbacks(succeeded, failed, (index,), None, (index,))
+    if not members:
+        first.errback(FailureGroup([]))
+    return first
+
+
+def _cancel(members: Iterable[Deferred[Any]]) -> None:
+    """Cancel each; a canceller that raises keeps none of the others from it."""
+    for member in members:
+        try:
+            member.cancel()
+        except Exception:
+            log().exception("A canceller raised an error: cancelling %r", member)

@@ -41,9 +41,18 @@ def _logger() -> Any:
 
 def _described(culprit: object) -> str:
     try:
-        return repr(culprit)
+        return f"{_prefix(culprit)}{culprit!r}"
     except Exception as error:   # what failed may be half made
         return f"<{type(culprit).__name__}, whose repr() raises {type(error).__name__}>"
+
+
+def _prefix(culprit: Any) -> str:
+    """The log prefix of `culprit`, or of the program's part in it: its protocol, or the factory that makes these."""
+    candidates: tuple[Any, ...] = (culprit, getattr(culprit, "protocol", None), getattr(culprit, "factory", None))
+    for named in candidates:
+        if hasattr(named, "logPrefix"):
+            return f"{named.logPrefix()}: "
+    return ""
 
 
 KIT = OurKit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ropewalk.errors import ConnectionDone
@@ -185,6 +185,70 @@ class ReconnectingClientFactory(ClientFactory):
         self.continueTrying = 1
 
 
+class AbstractDatagramProtocol:
+    """Receives datagrams, of any transport. transport: the port it receives from and sends by; None without one."""
+
+    transport: Any = None
+    numPorts = 0
+    noisy = True
+
+    def doStart(self) -> None:
+        """A port begins to use this protocol; the first one calls startProtocol()."""
+        if self.numPorts == 0:
+            self.startProtocol()
+        self.numPorts += 1
+
+    def doStop(self) -> None:
+        """A port no longer uses this protocol; the last one calls stopProtocol()."""
+        self.transport = None
+        if self.numPorts == 0:
+            return
+        self.numPorts -= 1
+        if self.numPorts == 0:
+            self.stopProtocol()
+
+    def startProtocol(self) -> None:
+        """There is a port, `self.transport`. For the program to override."""
+
+    def stopProtocol(self) -> None:
+        """There is no port any more. For the program to override."""
+
+    def makeConnection(self, transport: Any) -> None:
+        """The reactor connects this protocol to the port `transport`. Raises RuntimeError if it has one."""
+        if self.transport is not None:
+            raise RuntimeError(f"{self!r} cannot be used by {transport!r} while {self.transport!r} uses it")
+        self.transport = transport
+        try:
+            self.doStart()
+        except BaseException:
+            self.transport = None
+            raise
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """A datagram came from `addr`, (host, port) with UDP. For the program to override."""
+
+
+class DatagramProtocol(AbstractDatagramProtocol):
+    """Receives datagrams of UDP, or of a UNIX socket."""
+
+    def logPrefix(self) -> str:
+        """What log lines call this protocol."""
+        return type(self).__name__
+
+    def connectionRefused(self) -> None:
+        """Nobody listens where the port is connected to; it says so of a datagram that was sent earlier."""
+
+
+class ConnectedDatagramProtocol(DatagramProtocol):
+    """Exchanges datagrams with one UNIX socket."""
+
+    def datagramReceived(self, datagram: bytes) -> None:  # type: ignore[override]
+        """A datagram came. For the program to override."""
+
+    def connectionFailed(self, failure: Failure[Any]) -> None:
+        """The port could not be connected. For the program to override."""
+
+
 class ClientCreator:
     """Connects a protocol class once, without a factory of the program's.
 
@@ -200,7 +264,13 @@ class ClientCreator:
     def connectTCP(self, host: str, port: int, timeout: float = 30, bindAddress: Any = None) -> Deferred[Any]:
         """A Deferred of the protocol, connected; its failure is that of the attempt. Cancelling it gives up."""
         factory = _OneConnection(self)
-        factory.connector = self.reactor.connectTCP(host, port, factory, timeout, bindAddress)
+        self.reactor.connectTCP(host, port, factory, timeout, bindAddress)
+        return factory.connected
+
+    def connectUNIX(self, address: str, timeout: float = 30, checkPID: bool = False) -> Deferred[Any]:
+        """The same for a UNIX socket; the arguments are those of connectUNIX() of the reactor."""
+        factory = _OneConnection(self)
+        self.reactor.connectUNIX(address, factory, timeout, checkPID)
         return factory.connected
 
 
@@ -214,6 +284,9 @@ class _OneConnection(ClientFactory):
         self.connector: Any = None
         self.connected: Deferred[Any] = Deferred(lambda _: self.connector.disconnect())
 
+    def startedConnecting(self, connector: Any) -> None:
+        self.connector = connector
+
     def buildProtocol(self, addr: Any) -> Any:
         protocol = self._creator.protocolClass(*self._creator.args, **self._creator.kwargs)
         self.connector.reactor.callLater(0, self._fire, self.connected.callback, protocol)
@@ -225,3 +298,75 @@ class _OneConnection(ClientFactory):
     def _fire(self, fire: Callable[[Any], None], result: Any) -> None:
         if not self.connected.called:   # it was cancelled
             fire(result)
+
+
+class FileWrapper:
+    """A transport that writes to a file, to look at what a protocol sends; it delivers nothing. Twisted's.
+
+    file: binary, has write and close; closed: whether loseConnection() was called, 0 or 1; producer, streamingProducer:
+    what was registered. A pull producer is asked once; what asks it again is the program.
+    """
+
+    closed = 0
+    disconnecting = 0
+    producer: Any = None
+    streamingProducer: int = 0
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def write(self, data: bytes) -> None:
+        """Write `data` to the file; if that raises, handleException() is called."""
+        try:
+            self.file.write(data)
+        except Exception:
+            self.handleException()
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write the pieces of `iovec`."""
+        self.write(b"".join(iovec))
+
+    def loseConnection(self) -> None:
+        """Close the file; if that raises OSError, handleException() is called."""
+        self.closed = 1
+        try:
+            self.file.close()
+        except OSError:
+            self.handleException()
+
+    def handleException(self) -> None:
+        """The file failed, and sys.exception() says how; nothing is done about it. For the program to override."""
+
+    def getPeer(self) -> tuple[str, str]:
+        """The words file, file: there is no address."""
+        return "file", "file"
+
+    def getHost(self) -> str:
+        """The word file: there is no address."""
+        return "file"
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Keep `producer`, and ask it once unless it is a push producer (`streaming`)."""
+        self.producer = producer
+        self.streamingProducer = streaming
+        if not streaming:
+            producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        """There is no producer any more."""
+        self.producer = None
+
+    def stopConsuming(self) -> None:
+        """Forget the producer, and close."""
+        self.unregisterProducer()
+        self.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """Nothing is delivered anyway."""
+
+    def resumeProducing(self) -> None:
+        """Nothing is delivered anyway."""
+
+    def stopProducing(self) -> None:
+        """Close."""
+        self.loseConnection()

@@ -1,4 +1,7 @@
-"""Calls that repeat, calls that come later, programs that are one call, and a clock that tests move by hand."""
+"""Calls that repeat, calls that come later, programs that are one call, and a clock that tests move by hand.
+
+Work in small pieces, by a Cooperator, is in cooperation.py.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,42 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 from ropewalk import errors
 from ropewalk.core.timers import DelayedCall, Timers, check_delay
 from ropewalk.internet.base import current
+from ropewalk.internet.cooperation import (
+    CooperativeTask,
+    Cooperator,
+    NotPaused,
+    SchedulerError,
+    SchedulerStopped,
+    TaskDone,
+    TaskFailed,
+    TaskFinished,
+    TaskStopped,
+    coiterate,
+    cooperate,
+)
 from ropewalk.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from ropewalk.internet.failure import Failure
 
 if TYPE_CHECKING:
     from ropewalk.interfaces import Clock as AnyClock
 
-__all__ = ["Clock", "LoopingCall", "deferLater", "react"]
+__all__ = [
+    "Clock",
+    "CooperativeTask",
+    "Cooperator",
+    "LoopingCall",
+    "NotPaused",
+    "SchedulerError",
+    "SchedulerStopped",
+    "TaskDone",
+    "TaskFailed",
+    "TaskFinished",
+    "TaskStopped",
+    "coiterate",
+    "cooperate",
+    "deferLater",
+    "react",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -252,6 +284,11 @@ class Clock:
     def getDelayedCalls(self) -> Sequence[DelayedCall]:
         """The calls that are still to be made, the next one first."""
         return self._timers.pending()
+
+    @property
+    def calls(self) -> Sequence[DelayedCall]:
+        """The same; tests of Twisted programs look at this."""
+        return self.getDelayedCalls()
 
     def advance(self, amount: float) -> None:
         """Let `amount` seconds pass, at once, and make the calls that are due, in their order.

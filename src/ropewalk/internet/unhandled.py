@@ -1,4 +1,4 @@
-"""Errors that no callback handled: their report, and where their Deferreds were made and fired."""
+"""Errors that no callback handled, and others to be logged: their report, and where Deferreds were made and fired."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ def log() -> Logger:
     import logging  # with what it imports in turn, a tenth of the time that importing a reactor takes
 
     return logging.getLogger("ropewalk.defer")
+
+
+def logError(err: Failure[Any]) -> Failure[Any]:
+    """An errback that logs the failure and passes it on; if nothing handles it then, it is logged again. Twisted's."""
+    log().critical("Error in Deferred", exc_info=(err.type, err.value, err.tb))
+    return err
 
 
 class Watch:

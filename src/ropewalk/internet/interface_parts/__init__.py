@@ -1,0 +1,1 @@
+"""The interfaces, by theme; programs import them from ropewalk.internet.interfaces."""
