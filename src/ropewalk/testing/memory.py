@@ -19,8 +19,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ropewalk.interfaces import READ, WRITE, Handler, Kit
-from ropewalk.internet.kit import KIT
+from ropewalk.internet.base import running_as
+from ropewalk.internet.kit import OurKit
 from ropewalk.internet.task import Clock
+from ropewalk.testing.wires import MemoryChannel, MemoryWire
 
 
 class ScriptedChannel:
@@ -155,14 +157,28 @@ class MemoryPoller:
             del self.handlers[fd], self.masks[fd]
 
 
-class MemoryLoop:
-    """What transports see of a reactor; it turns when it is told to.
+class NotingKit(OurKit):
+    """Our kit; it also keeps the assertions that failed in a callback, for the test to hear of them."""
 
-    kit: makes the objects that programs see; clock: tells its time.
+    def __init__(self) -> None:
+        self.failed: list[AssertionError] = []
+
+    def report(self, exception: BaseException, why: str, culprit: object = None) -> None:
+        super().report(exception, why, culprit)
+        if isinstance(exception, AssertionError):
+            self.failed.append(exception)
+
+
+class MemoryLoop:
+    """What transports see of a reactor; it turns when it is told to, and is the reactor that runs while it does.
+
+    kit: makes the objects that programs see (None: our own, and an assertion that failed in a callback is raised here
+    when that has been dealt with); clock: tells its time.
     """
 
-    def __init__(self, kit: Kit = KIT, clock: Clock | None = None) -> None:
-        self.kit = kit
+    def __init__(self, kit: Kit | None = None, clock: Clock | None = None) -> None:
+        self._noting = NotingKit()
+        self.kit: Kit = self._noting if kit is None else kit
         self.clock = Clock() if clock is None else clock
         self.callLater: Callable[..., Any] = self.clock.callLater
         self.poller: Any = MemoryPoller()
@@ -170,7 +186,8 @@ class MemoryLoop:
         self.settle_soon = self.late.append
         self.transports: set[Any] = set()
         self.nameResolver: Any = None
-        self.channels: list[ScriptedChannel] = []
+        self.channels: list[ScriptedChannel | MemoryChannel] = []
+        self.wires: list[MemoryWire] = []
 
     def callFromThread(self, callable: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Call `callable(*args, **kwargs)` at the next turn."""
@@ -178,15 +195,19 @@ class MemoryLoop:
 
     def flush(self) -> None:
         """A callback has returned: settle the transports that it used from outside."""
-        while self.late:
-            late = self.late.copy()
-            self.late.clear()
-            for transport in late:
-                transport.settle()
+        with running_as(self):
+            while self.late:
+                late = self.late.copy()
+                self.late.clear()
+                for transport in late:
+                    transport.settle()
+        if self._noting.failed:
+            raise self._noting.failed.pop(0)
 
     def tell(self, handler: Handler, mask: int) -> None:
         """Tell `handler` that it is ready for `mask`."""
-        handler.ready(mask)
+        with running_as(self):
+            handler.ready(mask)
         self.flush()
 
     def report(self, fd: int, mask: int) -> None:
@@ -195,13 +216,22 @@ class MemoryLoop:
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass, and make the calls that are due."""
-        self.clock.advance(seconds)
+        with running_as(self):
+            self.clock.advance(seconds)
         self.flush()
 
     def turn(self) -> bool:
-        """One turn: what is due, then each channel that is ready; whether there was anything to do."""
-        busy = bool(self.late) or any(call.getTime() <= self.clock.seconds() for call in self.clock.getDelayedCalls())
+        """One turn: what is under way arrives, then what is due, then each channel that is ready.
+
+        Returns whether there was anything to do.
+        """
+        due = any(call.getTime() <= self.clock.seconds() for call in self.clock.getDelayedCalls())
+        busy = due or bool(self.late)
         self.flush()
+        for wire in self.wires.copy():
+            busy |= wire.step()
+            if wire.over:
+                self.wires.remove(wire)
         self.advance(0)
         for channel in self.channels.copy():
             mask = channel.readiness
@@ -210,7 +240,7 @@ class MemoryLoop:
                 self.tell(channel.handler, mask)
         return busy
 
-    def run(self, limit: int = 1000) -> None:
+    def finish(self, limit: int = 1000) -> None:
         """Turn until there is nothing to do. Raises AssertionError if there still is after `limit` turns."""
         for _ in range(limit):
             if not self.turn():

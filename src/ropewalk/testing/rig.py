@@ -50,6 +50,7 @@ class Rig:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         left = list(self.reactor.transports)
+        described = ", ".join(map(repr, left))
         for transport in left:
             transport.drop(ConnectionAbortedError("the behaviour is over"))
         self.reactor.flush()
@@ -61,6 +62,7 @@ class Rig:
         if error is not None:
             return
         assert not self._errors.caught, f"logged, and nobody expected it: {self._errors.caught!r}"
+        assert not left, f"left open: {described}"
         leaked = open_descriptors() - self._open_before
         assert not leaked, f"left open: {sorted(leaked)}"
         assert not alive, f"left alive: {alive!r}"

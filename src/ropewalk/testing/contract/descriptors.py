@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import tempfile
@@ -9,6 +10,7 @@ from typing import Any
 
 from ropewalk.internet.error import ConnectionDone, ConnectionFdescWentAway, ConnectionLost
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.peers import log_records
 from ropewalk.testing.rig import Rig, raises
 from ropewalk.testing.watched import Watched
 
@@ -220,9 +222,11 @@ def what_do_read_and_do_write_raise_is_logged_and_ends_the_descriptor(rig: Rig) 
     reactor.addReader(reader)
     reactor.addWriter(writer)
     _end(rig)
-    rig.run()
+    with log_records(logging.ERROR) as records:
+        rig.run()
     for watched in (reader, writer):
         assert [reason.check(ZeroDivisionError) for reason in watched.lost] == [ZeroDivisionError]
+    assert all(f"{reader.logPrefix()}: " in record.getMessage() for record in records)
     rig.expect_errors(ZeroDivisionError, ZeroDivisionError)
 
 
@@ -446,6 +450,9 @@ def a_half_closeable_descriptor_keeps_its_other_half(rig: Rig) -> None:
             seen.append("input ended")
             assert reason.check(ConnectionDone)
             reactor.addWriter(self)
+
+        def writeConnectionLost(self, reason: Any) -> None:
+            raise AssertionError("no reactor tells a descriptor of the program's so")
 
     def write(_: Any) -> Any:
         seen.append("written")

@@ -17,6 +17,7 @@ from ropewalk.testing.peers import (
     IPV6,
     Client,
     Server,
+    Witness,
     dial,
     in_reactor,
     listen,
@@ -192,6 +193,9 @@ async def a_resolver_that_raises_fails_the_attempt(rig: Rig) -> None:
     factory = connect(rig, "nobody.test", 9)
     await factory.fails()
     assert factory.events[:3] == ["start", "started", "failed"]
+    waiting = rig.reactor.getDelayedCalls()
+    assert isinstance(await error_of(rig.reactor.resolve("nobody.test")), DNSLookupError)
+    assert rig.reactor.getDelayedCalls() == waiting
 
 
 @behaviour
@@ -285,6 +289,81 @@ async def a_simple_resolver_that_finds_nothing_fails_the_attempt(rig: Rig) -> No
     assert "no such name" in str(error)
 
 
+@behaviour
+@in_reactor
+async def a_simple_resolver_may_ask_the_one_that_was_there_before(rig: Rig) -> None:
+    class Wrapping(Simple):
+        def getHostByName(self, name: str, timeout: Sequence[int] = ()) -> Any:
+            self.asked.append(name)
+            return before.getHostByName("wrapped." + name, (1, 2))
+
+    book = Book(rig, IPV6, IPV4)
+    rig.reactor.installNameResolver(book)
+    wrapping = Wrapping(None)
+    before = rig.reactor.installResolver(wrapping)
+    assert await rig.reactor.resolve("ropewalk.test") == IPV4
+    assert wrapping.asked == ["ropewalk.test"]
+    assert book.asked == ["wrapped.ropewalk.test"]
+
+
+class Found(Witness):
+    """An IResolutionReceiver: notes "began", "address" and "complete", and keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resolution: Any = None
+        self.addresses: list[Any] = []
+
+    def resolutionBegan(self, resolutionInProgress: Any) -> None:
+        self.resolution = resolutionInProgress
+        self.note("began")
+
+    def addressResolved(self, address: Any) -> None:
+        self.addresses.append(address)
+        self.note("address")
+
+    def resolutionComplete(self) -> None:
+        self.note("complete")
+
+
+@behaviour
+@in_reactor
+async def the_resolver_of_the_system_reports_the_addresses_of_the_kinds_that_are_asked_for(rig: Rig) -> None:
+    found = Found()
+    resolution = rig.reactor.nameResolver.resolveHostName(found, "localhost", 8080, [IPv4Address], "UDP")
+    assert found.events == ["began"]
+    assert found.resolution is resolution
+    assert resolution.name == "localhost"
+    await found.happens("complete")
+    assert set(found.addresses) == {IPv4Address("UDP", IPV4, 8080)}
+    assert found.events == ["began"] + ["address"] * len(found.addresses) + ["complete"]
+
+
+@behaviour
+@in_reactor
+async def a_lookup_by_the_resolver_of_the_system_that_is_cancelled_reports_nothing_more(rig: Rig) -> None:
+    given_up, kept = Found(), Found()
+    names = rig.reactor.nameResolver
+    names.resolveHostName(given_up, "localhost").cancel()
+    names.resolveHostName(kept, "localhost")
+    await kept.happens("complete")
+    await passes(rig, 0.02)
+    assert given_up.events == ["began"]
+
+
+@behaviour
+@in_reactor
+async def a_simple_resolver_serves_those_who_ask_for_every_address_too(rig: Rig) -> None:
+    rig.reactor.installResolver(Simple(succeed(IPV4)))
+    names = rig.reactor.nameResolver
+    fitting, other = Found(), Found()
+    assert names.resolveHostName(fitting, "ropewalk.test", 8080, [IPv4Address], "UDP").name == "ropewalk.test"
+    names.resolveHostName(other, "ropewalk.test", addressTypes=[IPv6Address])
+    await other.happens("complete")
+    assert fitting.addresses == [IPv4Address("UDP", IPV4, 8080)]
+    assert other.events == ["began", "complete"]
+
+
 # -- Happy Eyeballs
 
 
@@ -321,6 +400,41 @@ async def an_address_that_does_not_answer_is_overtaken_by_the_next(rig: Rig) -> 
         assert 0.1 <= rig.reactor.seconds() - begun < 1.0   # RFC 8305: 250 ms, at least 100
         assert client.transport.getPeer().host == IPV4
         await port.factory.accepts()
+
+
+@behaviour
+@in_reactor
+async def the_time_that_an_attempt_has_before_the_next_begins_can_be_chosen(rig: Rig) -> None:
+    _need_a_second_address()
+    with silent_address(_BESIDE) as address:
+        rig.reactor.listenTCP(address.port, Server(), interface=IPV4)
+        rig.reactor.installNameResolver(Book(rig, _BESIDE, IPV4))
+        for delay, longest in ((0.02, 0.2), (0.4, 1.4)):
+            begun = rig.reactor.seconds()
+            factory = Client()
+            rig.reactor.connectTCP("ropewalk.test", address.port, factory, attemptDelay=delay)
+            await factory.connects()
+            assert delay <= rig.reactor.seconds() - begun < longest
+
+
+@behaviour
+@in_reactor
+async def only_the_addresses_of_the_family_that_is_asked_for_are_tried(rig: Rig) -> None:
+    need_ipv6()
+    port = listen(rig)
+    beside = rig.reactor.listenTCP(port.getHost().port, Server(), interface=IPV6)
+    rig.reactor.installNameResolver(Book(rig, IPV6, IPV4))
+    for family, host in ((socket.AF_INET, IPV4), (socket.AF_INET6, IPV6)):
+        factory = Client()
+        rig.reactor.connectTCP("ropewalk.test", port.getHost().port, factory, family=family)
+        client = await factory.connects()
+        assert client.transport.getPeer().host == host
+    await port.factory.accepts()
+    await beside.factory.accepts()
+    rig.reactor.installNameResolver(Book(rig, IPV6))
+    factory = Client()
+    rig.reactor.connectTCP("ropewalk.test", port.getHost().port, factory, family=socket.AF_INET)
+    assert isinstance(await factory.fails(), DNSLookupError)
 
 
 @behaviour

@@ -293,6 +293,16 @@ async def ports_that_stop_in_the_turn_of_their_start_accept_nobody(rig: Rig) -> 
 
 
 @behaviour
+@in_reactor
+async def a_duplicate_of_a_ports_handle_is_the_programs_own(rig: Rig) -> None:
+    port = listen(rig)
+    with port.getHandle().dup() as duplicate:
+        assert duplicate.getsockname() == port.getHandle().getsockname()
+        assert duplicate.gettimeout() == 0
+    await dial(rig, port.getHost()).connects()
+
+
+@behaviour
 def a_port_that_is_no_port_is_refused(rig: Rig) -> None:
     for port in (-1, 65536, "80"):
         with raises(ValueError):

@@ -212,6 +212,20 @@ async def a_producer_is_stopped_once_when_the_connection_is_lost(rig: Rig) -> No
 
 @behaviour
 @in_reactor
+async def a_pull_producer_is_stopped_once_when_the_connection_is_lost(rig: Rig) -> None:
+    client, server = await pair(rig)
+    server.transport.pauseProducing()
+    producer = Pull(client.transport, _ROOM)
+    await passes(rig, 0.01)
+    client.transport.abortConnection()
+    await client.ends()
+    asked = producer.asked
+    await passes(rig)
+    assert (producer.asked, producer.stopped) == (asked, 1)
+
+
+@behaviour
+@in_reactor
 async def a_producer_that_is_registered_after_the_loss_is_stopped(rig: Rig) -> None:
     client, _ = await pair(rig)
     client.transport.abortConnection()

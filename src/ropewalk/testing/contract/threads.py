@@ -67,7 +67,7 @@ def a_call_from_a_thread_runs_in_the_reactors_thread_with_its_arguments(rig: Rig
         seen.append((threading.get_ident(), args, kw))
         reactor.stop()
 
-    reactor.callInThread(reactor.callFromThread, called, 1, two=2)
+    reactor.callInThread(lambda: reactor.callFromThread(called, 1, two=2))
     rig.run()
     assert seen == [(threading.get_ident(), (1,), {"two": 2})]
 
@@ -151,10 +151,47 @@ def the_pool_reports_results_and_failures(rig: Rig) -> None:
         assert pool is reactor.getThreadPool()
         pool.callInThreadWithCallback(note, divmod, 7, 2)
         pool.callInThreadWithCallback(note, divmod, 7, 0)
+        pool.callInThreadWithCallback(note, int, "11", base=2)
 
     reactor.suggestThreadPoolSize(1)
     rig.in_run(begin)
-    assert seen == [(True, (3, 1)), (False, ZeroDivisionError)]
+    assert seen == [(True, (3, 1)), (False, ZeroDivisionError), (True, 3)]
+
+
+@behaviour
+def the_pool_runs_a_call_with_its_arguments_and_logs_what_it_raises(rig: Rig) -> None:
+    seen: list[Any] = []
+
+    def work(*args: Any, **kw: Any) -> None:
+        seen.append((threading.get_ident() != home, args, kw))
+        raise ZeroDivisionError("made to fail")
+
+    home = threading.get_ident()
+    rig.in_run(lambda: rig.reactor.getThreadPool().callInThread(work, 1, two=2))
+    assert seen == [(True, (1,), {"two": 2})]
+    rig.expect_errors(ZeroDivisionError)
+
+
+@behaviour
+def the_pool_can_be_told_its_smallest_and_its_largest_size(rig: Rig) -> None:
+    reactor = rig.reactor
+    sizes: list[int] = []
+
+    def begin() -> None:
+        pool = reactor.getThreadPool()
+        pool.adjustPoolsize(minthreads=2, maxthreads=3)
+        sizes.append(len(pool.threads))
+        for _ in range(4):
+            pool.callInThread(meeting.wait, LIMIT)
+        with raises(ValueError):
+            pool.adjustPoolsize(4, 3)
+        sizes.append(len(pool.threads))
+        for _ in range(2):
+            pool.callInThread(meeting.wait, LIMIT)
+
+    meeting = threading.Barrier(3)
+    rig.in_run(begin)
+    assert sizes == [2, 3]
 
 
 @behaviour
