@@ -16,7 +16,7 @@ demo: $(VENV)/.base
 	$(BIN)/python -m examples.demo
 
 test: $(VENV)/.test
-	@tools/debian-packages strace
+	@tools/debian-packages strace ip=iproute2
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.lint

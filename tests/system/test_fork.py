@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -209,3 +211,29 @@ if pid == 0:
 print("status", os.waitpid(pid, 0)[1], flush=True)
 """, ROPEWALK_REACTOR=name).splitlines()
     assert output == ["child: ConnectionRefusedError", "status 0"]
+
+
+@on_every_reactor
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no UNIX sockets")
+def test_a_child_that_stops_a_unix_port_leaves_the_path_and_the_lock_to_the_parent(
+    name: str, succeeds: Succeeds, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    output = succeeds(USED + """
+from ropewalk.internet.protocol import ServerFactory
+os.chdir(os.environ["PLACE"])
+port = reactor.listenUNIX("port", ServerFactory(), wantPID=True)
+pid = os.fork()
+if pid == 0:
+    port.stopListening()
+    os._exit(7)
+assert os.waitpid(pid, 0)[1] >> 8 == 7
+print(sorted(os.listdir()))
+reactor.callWhenRunning(reactor.stop)
+reactor.run()
+print(os.listdir())
+here.close()
+there.close()
+""", ROPEWALK_REACTOR=name, PLACE=str(place))
+    assert output.splitlines() == ["['port', 'port.lock']", "[]"]

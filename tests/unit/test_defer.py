@@ -33,52 +33,19 @@ from ropewalk.internet.defer import (
     inlineCallbacks,
     maybeDeferred,
     passthru,
+    returnValue,
     setDebugging,
     succeed,
 )
 from ropewalk.internet.failure import Failure, NoCurrentExceptionError
+from ropewalk.testing import Clock
 
 MANY = 100_000
+CLOCK = Clock()
 
 
 class Oops(Exception):
     """What goes wrong in these tests."""
-
-
-class Call:
-    """A call that was scheduled on Clock."""
-
-    def __init__(self, when: float, function: Callable[[], object]) -> None:
-        self.when = when
-        self.function: Callable[[], object] | None = function
-
-    def active(self) -> bool:
-        return self.function is not None
-
-    def cancel(self) -> None:
-        self.function = None
-
-
-class Clock:
-    """A clock that jumps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.calls: list[Call] = []
-
-    def seconds(self) -> float:
-        return self.now
-
-    def callLater(self, delay: float, function: Callable[[], object]) -> Call:
-        self.calls.append(Call(self.now + delay, function))
-        return self.calls[-1]
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-        for call in self.calls:
-            if call.when <= self.now and call.function is not None:
-                function, call.function = call.function, None
-                function()
 
 
 def boom(_: object = None) -> Any:
@@ -635,14 +602,14 @@ def test_an_outcome_in_time_takes_the_timeout_away():
     deferred: Deferred[int] = Deferred()
     deferred.addTimeout(3, clock)
     deferred.callback(1)
-    assert not clock.calls[0].active()
+    assert clock.getDelayedCalls() == []
     assert outcome(deferred) == 1
 
 
 def test_an_error_in_time_takes_the_timeout_away():
     clock = Clock()
     assert outcome(fail(Oops("a")).addTimeout(3, clock)) == "Oops: a"
-    assert not clock.calls[0].active()
+    assert clock.getDelayedCalls() == []
 
 
 def test_a_timeout_does_not_hide_what_the_canceller_made_of_it():
@@ -687,6 +654,16 @@ def test_an_error_nobody_handled_is_logged_when_the_deferred_goes(caplog: pytest
     assert record.exc_info[0] is Oops
     assert record.exc_info[2] is not None
     assert record.exc_info[2].tb_frame.f_code.co_name == "boom"
+
+
+def test_logError_logs_a_failure_and_passes_it_on(caplog: pytest.LogCaptureFixture):
+    failing: Deferred[int] = succeed(1).addCallback(boom)
+    failing.addErrback(defer.logError)
+    [record] = reports(caplog)
+    assert (record.name, record.levelno) == ("ropewalk.defer", logging.CRITICAL)
+    assert record.exc_info is not None
+    assert record.exc_info[0] is Oops
+    assert outcome(failing) == "Oops: boom"
 
 
 def leave_an_error_of_errback() -> None:
@@ -864,7 +841,7 @@ def test_debugging_is_off_at_first():
 
 def use_callbacks() -> None:
     deferred: Deferred[int] = Deferred()
-    deferred.addCallback(lambda n: n + 1).addTimeout(1, Clock())
+    deferred.addCallback(lambda n: n + 1).addTimeout(1, CLOCK)
     deferred.callback(1)
 
 
@@ -1126,6 +1103,44 @@ def test_a_generator_may_yield_coroutines_and_generators():
         return [(yield coroutine()), (yield plain())]
 
     assert outcome(generator()) == ["coroutine", "generator"]
+
+
+def test_a_generator_may_yield_from_a_deferred():
+    waited = Deferred()
+
+    @inlineCallbacks
+    def main():
+        first = yield from succeed(1)
+        try:
+            yield from fail(Oops("second"))
+        except Oops as error:
+            return [first, str(error), (yield from waited)]
+
+    running = main()
+    assert not has_outcome(running)
+    waited.callback(3)
+    assert outcome(running) == [1, "second", 3]
+
+
+def test_return_value_ends_a_generator_with_that_result():
+    @inlineCallbacks
+    def main():
+        yield succeed(None)
+        helper()
+
+    def helper():
+        returnValue("done")
+
+    assert outcome(main()) == "done"
+
+
+def test_return_value_in_a_function_that_is_no_generator_is_refused():
+    @inlineCallbacks
+    def main():
+        returnValue("done")
+
+    with pytest.raises(TypeError, match="needs a function with a yield"):
+        main()
 
 
 def test_inline_callbacks_keeps_the_name_of_the_function():

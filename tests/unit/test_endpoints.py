@@ -1,17 +1,17 @@
-"""Endpoints: listening, connecting, and the strings that describe them."""
+"""The classes of endpoints: listening and connecting."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from ropewalk.errors import (
+    AlreadyListened,
     CannotListenError,
     ConnectingCancelledError,
     ConnectionRefusedError,
@@ -21,7 +21,6 @@ from ropewalk.errors import (
 from ropewalk.internet import endpoints
 from ropewalk.internet.defer import Deferred
 from ropewalk.internet.failure import Failure
-from ropewalk.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from ropewalk.internet.protocol import Factory, Protocol
 from ropewalk.internet.selectreactor import SelectReactor
 from ropewalk.testing.rig import Rig
@@ -60,20 +59,6 @@ class Greeting(Protocol):
         self.transport.write(b"hello")
 
 
-class Recording:
-    """In the place of a reactor: notes what it is asked to connect or to listen to."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> str:
-        self.asked.append((port, backlog, interface))
-        return "port"
-
-    def connectTCP(self, host: str, port: int, factory: Any, **options: Any) -> None:
-        self.asked.append((host, port, options["timeout"], options["bindAddress"]))
-
-
 def has_ipv6() -> bool:
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
@@ -82,6 +67,7 @@ def has_ipv6() -> bool:
 
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback")
+
 
 def free_port() -> int:
     """The number of a port that nobody listens on."""
@@ -335,7 +321,7 @@ def test_the_factory_is_started_and_stopped_with_the_connection(rig: Rig) -> Non
 
 
 def test_who_drives_the_built_protocol_by_hand_drives_the_programs() -> None:
-    class Driven(Recording):
+    class Driven:
         factory: Any = None
 
         def connectTCP(self, host: str, port: int, factory: Any, **options: Any) -> None:
@@ -356,141 +342,130 @@ def test_who_drives_the_built_protocol_by_hand_drives_the_programs() -> None:
     assert mine.events == ["made", b"data"]
 
 
-# -- strings
+# -- UNIX sockets
 
 
-@pytest.mark.parametrize(
-    ("text", "asked"),
-    [
-        ("tcp:8080", (8080, 50, "")),
-        ("tcp:port=8080", (8080, 50, "")),
-        ("tcp:8080:interface=127.0.0.1", (8080, 50, "127.0.0.1")),
-        ("tcp:8080:backlog=7:interface=127.0.0.1", (8080, 7, "127.0.0.1")),
-        ("tcp:backlog=7:8080", (8080, 7, "")),
-        (r"tcp:0:interface=\:\:1", (0, 50, "::1")),
-        ("tcp6:8080", (8080, 50, "::")),
-        (r"tcp6:8080:interface=fe80\:\:1%eth0:backlog=1", (8080, 1, "fe80::1%eth0")),
-    ],
-)
-def test_a_server_string_is_listened_to_as_it_says(text: str, asked: tuple[Any, ...]) -> None:
-    reactor = Recording()
-    endpoint = endpoints.serverFromString(reactor, text)
-    assert isinstance(endpoint, IStreamServerEndpoint)
-    endpoint.listen(Factory())
-    assert reactor.asked == [asked]
+class Asked:
+    """In the place of a reactor: keeps what was asked of it."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def listenUNIX(self, address: str, factory: Any, **options: Any) -> str:
+        self.calls.append(("listenUNIX", (address,), options))
+        return "port"
+
+    def connectUNIX(self, address: str, factory: Any, **options: Any) -> None:
+        self.calls.append(("connectUNIX", (address,), options))
+
+    def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> str:
+        self.calls.append(("adoptStreamPort", (descriptor, family), {}))
+        if factory is None:
+            raise LookupError("there is no factory")
+        return "port"
 
 
-@pytest.mark.parametrize(
-    ("text", "asked"),
-    [
-        ("tcp:localhost:80", ("localhost", 80, 30.0, None)),
-        ("tcp:host=localhost:port=80", ("localhost", 80, 30.0, None)),
-        ("tcp:host=localhost:80", ("localhost", 80, 30.0, None)),
-        ("tcp:localhost:port=80", ("localhost", 80, 30.0, None)),
-        ("tcp:localhost:80:5", ("localhost", 80, 5.0, None)),
-        ("tcp:localhost:80:timeout=2.5:bindAddress=10.0.0.1", ("localhost", 80, 2.5, ("10.0.0.1", 0))),
-        (r"tcp:\:\:1:80", ("::1", 80, 30.0, None)),
-    ],
-)
-def test_a_client_string_is_connected_to_as_it_says(text: str, asked: tuple[Any, ...]) -> None:
-    reactor = Recording()
-    endpoint = endpoints.clientFromString(reactor, text)
-    assert isinstance(endpoint, IStreamClientEndpoint)
-    endpoint.connect(Factory())
-    assert reactor.asked == [asked]
+def test_a_unix_server_endpoint_asks_for_what_it_was_made_with() -> None:
+    reactor = Asked()
+    plain = endpoints.UNIXServerEndpoint(reactor, "/run/my.sock")
+    plain.listen(Factory())
+    endpoints.UNIXServerEndpoint(reactor, "/run/my.sock", 7, 0o600, True).listen(Factory())
+    assert reactor.calls == [
+        ("listenUNIX", ("/run/my.sock",), {"backlog": 50, "mode": 0o666, "wantPID": False}),
+        ("listenUNIX", ("/run/my.sock",), {"backlog": 7, "mode": 0o600, "wantPID": True}),
+    ]
+    assert "/run/my.sock" in repr(plain)
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("tcp:80x", "position 4: port is to be a number from 0 to 65535, not '80x'"),
-        ("tcp:65536", "position 4: port is"),
-        ("tcp:-1", "position 4: port is"),
-        ("tcp:", "position 4: port is"),
-        ("tcp:\u0668\u0660", "position 4: port is"),
-        ("tcp", "position 3: port is missing"),
-        ("tcp:interface=::1", "position 15: port is"),
-        ("tcp:80:127.0.0.1:5:6", "position 19: one argument too many"),
-        ("tcp:80:backlog=many", "position 15: backlog is"),
-        ("tcp:80:backlog=99999999999999999999999", "position 15: backlog is"),
-        ("tcp:80:port=81", "position 12: port is given twice"),
-        ("tcp:80:interfaces=127.0.0.1", "position 18: there is no argument 'interfaces', but port, interface, backlog"),
-        ("tcp:port=80:port=81", "position 17: port is given twice"),
-        ("tcp:80\\", "position 6: a backslash quotes the character after it"),
-        ("", "position 0: this is no kind of endpoint that is known; there are: tcp, tcp6"),
-        ("8080", "position 0: this is no kind"),
-        ("udp:53", "position 0: this is no kind"),
-        ("tcp=80", "position 0: this is no kind"),
-        ("TCP:80", "position 0: this is no kind"),
-    ],
-)
-def test_a_fault_in_a_server_string_is_named_with_its_place(text: str, fault: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        endpoints.serverFromString(Recording(), text)
-    assert str(caught.value).startswith(f"{text}: {fault}")
+def test_a_unix_client_endpoint_asks_for_what_it_was_made_with() -> None:
+    reactor = Asked()
+    plain = endpoints.UNIXClientEndpoint(reactor, "/run/my.sock")
+    plain.connect(Factory())
+    endpoints.UNIXClientEndpoint(reactor, "/run/my.sock", 5, True).connect(Factory())
+    assert reactor.calls == [
+        ("connectUNIX", ("/run/my.sock",), {"timeout": 30, "checkPID": False}),
+        ("connectUNIX", ("/run/my.sock",), {"timeout": 5, "checkPID": True}),
+    ]
+    assert "/run/my.sock" in repr(plain)
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("tcp:localhost", "position 13: port is missing"),
-        ("tcp::80", "position 4: host is to be a name or an address, not ''"),
-        ("tcp:localhost:0", "position 14: port is"),
-        ("tcp:localhost:80:timeout=soon", "position 25: timeout is to be a number of seconds, not 'soon'"),
-        ("tcp:localhost:80:timeout=nan", "position 25: timeout is"),
-        ("tcp:localhost:80:timeout=-1", "position 25: timeout is"),
-        ("tcp6:localhost:80", "position 0: this is no kind of endpoint that is known; there are: tcp"),
-    ],
-)
-def test_a_fault_in_a_client_string_is_named_with_its_place(text: str, fault: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        endpoints.clientFromString(Recording(), text)
-    assert str(caught.value).startswith(f"{text}: {fault}")
+# -- adopted sockets
 
 
-@pytest.mark.parametrize(
-    ("parse", "text", "meant"),
-    [
-        (endpoints.serverFromString, "8007", "tcp:8007"),
-        (endpoints.serverFromString, "8007:interface=127.0.0.1", "tcp:8007:interface=127.0.0.1"),
-        (endpoints.clientFromString, "localhost:80", "tcp:localhost:80"),
-    ],
-)
-def test_a_string_that_lacks_but_its_kind_is_answered_with_what_was_meant(
-    parse: Callable[[Any, str], Any], text: str, meant: str
+@pytest.fixture
+def descriptor() -> Iterator[int]:
+    """A descriptor that nobody else owns; closed afterwards if it is still open."""
+    number = os.open(os.devnull, os.O_RDONLY)
+    yield number
+    if is_open(number):
+        os.close(number)
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def open_as(number: int) -> None:
+    """Open a file under that descriptor."""
+    made = os.open(os.devnull, os.O_RDONLY)
+    if made != number:
+        os.dup2(made, number)
+        os.close(made)
+
+
+def results(deferred: Deferred[Any]) -> list[Any]:
+    """What `deferred` has fired with."""
+    fired: list[Any] = []
+    deferred.addBoth(fired.append)
+    return fired
+
+
+def test_an_adopted_descriptor_is_closed_once_the_reactor_has_its_own(descriptor: int) -> None:
+    reactor = Asked()
+    endpoint = endpoints.AdoptedStreamServerEndpoint(reactor, descriptor, socket.AF_INET)
+    assert f"descriptor {descriptor}" in repr(endpoint)
+    assert results(endpoint.listen(Factory())) == ["port"]
+    assert reactor.calls == [("adoptStreamPort", (descriptor, socket.AF_INET), {})]
+    assert not is_open(descriptor)
+
+
+def test_an_adopted_descriptor_stays_open_when_the_reactor_does_not_take_it(descriptor: int) -> None:
+    endpoint = endpoints.AdoptedStreamServerEndpoint(Asked(), descriptor, socket.AF_INET)
+    [failure] = results(endpoint.listen(None))  # type: ignore[arg-type]
+    assert failure.type is LookupError
+    assert is_open(descriptor)
+
+
+@pytest.mark.parametrize("first", [Factory(), None])
+def test_a_descriptor_is_adopted_once_and_a_later_owner_of_its_number_is_left_alone(
+    first: Factory | None, descriptor: int
 ) -> None:
-    with pytest.raises(ValueError, match=f"; did you mean {meant}[?]$"):
-        parse(Recording(), text)
+    reactor = Asked()
+    endpoint = endpoints.AdoptedStreamServerEndpoint(reactor, descriptor, socket.AF_INET)
+    results(endpoint.listen(first))  # type: ignore[arg-type]
+    open_as(descriptor)
+    [failure] = results(endpoint.listen(Factory()))
+    assert failure.type is AlreadyListened
+    assert len(reactor.calls) == 1
+    assert is_open(descriptor)
 
 
-@pytest.mark.parametrize("text", ["", "udp:53", "localhost", "80000"])
-def test_a_string_that_lacks_more_than_its_kind_gets_no_such_hint(text: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        endpoints.serverFromString(Recording(), text)
-    assert "did you mean" not in str(caught.value)
-
-
-NEARLY = st.lists(
-    st.sampled_from(["tcp", "tcp6", ":", "=", "\\", "port", "interface", "backlog", "host", "timeout", "80", "x", "-"])
-)
-
-
-@given(st.text() | NEARLY.map("".join) | st.text().map("tcp:".__add__))
-@example("tcp:" + "9" * 5000)
-@example("tcp:a:80:timeout=" + "9" * 5000)
-@pytest.mark.parametrize("parse", [endpoints.serverFromString, endpoints.clientFromString])
-def test_garbage_raises_nothing_but_ValueError(parse: Callable[[Any, str], Any], text: str) -> None:
-    with contextlib.suppress(ValueError):
-        assert isinstance(parse(Recording(), text), IStreamServerEndpoint | IStreamClientEndpoint)
-
-
-@given(st.text(min_size=1), st.text())
-def test_a_quoted_argument_stands_for_itself(host: str, local: str) -> None:
-    quoted = map(endpoints.quoteStringArgument, (host, local))
-    reactor = Recording()
-    endpoints.clientFromString(reactor, "tcp:{}:80:bindAddress={}".format(*quoted)).connect(Factory())
-    assert reactor.asked == [(host, 80, 30.0, (local, 0) if local else None)]
-
-
-def test_quoting_is_done_with_backslashes() -> None:
-    assert endpoints.quoteStringArgument(r"C:\some=path") == r"C\:\\some\=path"
+def test_of_two_endpoints_for_a_descriptor_the_second_leaves_the_later_owner_of_the_number_alone(
+    rig: Rig,
+) -> None:
+    reactor = Asked()
+    number = socket.socket().detach()
+    first, second, third = (
+        endpoints.AdoptedStreamServerEndpoint(reactor, number, socket.AF_INET) for _ in range(3)
+    )
+    results(first.listen(Factory()))
+    [nobody] = results(second.listen(Factory()))
+    rig.socket_pair_at(number)
+    [another] = results(third.listen(Factory()))
+    assert [nobody.type, another.type] == [AlreadyListened, AlreadyListened]
+    assert len(reactor.calls) == 1
+    assert is_open(number)

@@ -33,9 +33,19 @@ MAY_IMPORT = {
 ALSO = {
     "internet/endpoints.py": {"protocols"},   # the PROXY parser of haproxy: endpoints
     "application/cli.py": {"protocols"},   # the command portforward is that protocol
+    "testing/lines.py": {"protocols"},   # Twisted's LineSendingProtocol is a LineReceiver
+    "testing/pairs.py": {"transports"},   # the real transports, over channels in memory
+    "testing/reactors.py": {"transports"},   # the real connector, which the test drives
+    "testing/pytest_plugin.py": {"core"},   # reactors by name
     "testing/contract/forwarding.py": {"protocols"},   # port forwarding is a part of the contract
+    "testing/contract/policies.py": {"protocols"},   # and so are policies
+    "testing/contract/proxying.py": {"protocols"},   # and the PROXY protocol
+    "testing/contract/lines.py": {"protocols"},   # and line receivers
+    "testing/contract/file_sending.py": {"protocols"},   # and FileSender
 }
-THIRD_PARTY = {"application": {"click"}, "__main__": {"click"}, "twisted": {"twisted", "zope"}}
+THIRD_PARTY = {
+    "application": {"click"}, "__main__": {"click"}, "twisted": {"twisted", "zope"}, "testing": {"pytest"},
+}  # fmt: skip
 TOOLKITS = "hosts"   # a toolkit is imported inside its host
 NAMES_PARTS = "core/choose.py"   # alone names concrete hosts and pollers, in strings
 
