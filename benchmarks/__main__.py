@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import churn, echo, imports, memory, plot, report, threads, timers
+from benchmarks import churn, echo, files, imports, memory, plot, report, threads, timers, udp
 from benchmarks.harness import PEERS, ROOT, BenchmarkError, Plan
 from benchmarks.results import Results
 
 BENCHMARKS: dict[str, Callable[[Plan, Results], None]] = {
     "echo": echo.run,
     "churn": churn.run,
+    "udp": udp.run,
+    "files": files.run,
     "timers": timers.run,
     "threads": threads.run,
     "memory": memory.run,
@@ -30,7 +32,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
         nargs="+",
         default=PEERS,
         metavar="PEER",
-        help=f"of {', '.join(PEERS)}, twisted-REACTOR and ropewalk-REACTOR (ropewalk-poll); else those five",
+        help=f"of {', '.join(PEERS)}, twisted-REACTOR and ropewalk-REACTOR (ropewalk-poll); else those six",
     )
     parser.add_argument("--rounds", type=int, default=7, help="how often each peer has its turn (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="two short rounds: to see that all works")

@@ -1,6 +1,10 @@
-"""What runs in a peer's own process: `python -m benchmarks.child PEER WORKLOAD [COUNT]`; prints one line.
+"""What runs in a peer's own process: `python -m benchmarks.child PEER WORKLOAD [ARGUMENT ...]`; prints one line.
 
 echo            prints the port it serves, and serves until it is killed
+udp SOCKETS     prints the ports it serves, and serves until it is killed
+files PORT PATH ...
+                sends the files, one after another, to PORT; prints for each the CPU seconds, and the bytes by which
+                its peak of memory has grown since the first began, as JSON
 fire COUNT      schedules COUNT timers in one callback, due at random within 50 ms; prints CPU ns a timer
 cancel COUNT    schedules COUNT timers of 10 to 60 s, cancels each a turn later; prints CPU ns a timer
 post COUNT      posts COUNT calls from a thread to the sleeping loop; prints the latencies in ns, as JSON;
@@ -17,7 +21,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.engines import Engine, make_engine
@@ -30,6 +35,29 @@ PAUSE = 0.0003
 
 def serve_echo(engine: Engine) -> None:
     engine.echo(lambda port: print(port, flush=True))
+
+
+def serve_udp_echo(engine: Engine, sockets: int) -> None:
+    engine.udp_echo(sockets, lambda ports: print(*ports, flush=True))
+
+
+def send_files(send_file: Callable[[str, int], None], port: int, paths: Sequence[str]) -> list[dict[str, float]]:
+    """Return what sending each file cost: CPU seconds, and by how much memory's peak has grown by then, in bytes."""
+    before = peak_of_memory()
+    costs = []
+    for path in paths:
+        began = time.process_time()
+        send_file(path, port)
+        costs.append({"cpu_seconds": time.process_time() - began, "grown": peak_of_memory() - before})
+    return costs
+
+
+def peak_of_memory() -> int:
+    """Return the most bytes of memory that this process has had resident (VmHWM in proc(5))."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no VmHWM")
 
 
 def fire_ns(engine: Engine, count: int) -> float:
@@ -135,10 +163,15 @@ WORKLOADS: dict[str, Callable[[Engine, int], object]] = {
 
 def main() -> None:
     engine = make_engine(sys.argv[1])
-    if sys.argv[2] == "echo":
+    workload, *arguments = sys.argv[2:]
+    if workload == "echo":
         serve_echo(engine)
-        return
-    print(json.dumps(WORKLOADS[sys.argv[2]](engine, int(sys.argv[3]))))
+    elif workload == "udp":
+        serve_udp_echo(engine, int(arguments[0]))
+    elif workload == "files":
+        print(json.dumps(send_files(engine.send_file, int(arguments[0]), arguments[1:])))
+    else:
+        print(json.dumps(WORKLOADS[workload](engine, int(arguments[0]))))
 
 
 if __name__ == "__main__":

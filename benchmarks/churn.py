@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.harness import Plan, load_on, take_turns
+from benchmarks.harness import BARE, Plan, load_on, take_turns
 from benchmarks.results import Measure, Results
 
 NAME = "churn"
@@ -34,4 +34,4 @@ def run(plan: Plan, results: Results) -> None:
             "server busy": counted["server_cpu_seconds"] / counted["seconds"],
         }
 
-    take_turns(results, measures, plan.turns(plan.rounds, plan.peers), measure_one)
+    take_turns(results, measures, plan.turns(plan.rounds, plan.without(BARE)), measure_one)

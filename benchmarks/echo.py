@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.harness import Plan, load_on, take_turns
+from benchmarks.harness import BARE, Plan, load_on, take_turns
 from benchmarks.results import Measure, Results
 
 NAME = "echo"
@@ -54,4 +54,4 @@ def _run_case(plan: Plan, results: Results, connections: int, size: int) -> None
             "load generator busy": counted["load_cpu_seconds"] / counted["seconds"],
         }
 
-    take_turns(results, measures, plan.turns(rounds, plan.peers), measure_one)
+    take_turns(results, measures, plan.turns(rounds, plan.without(BARE)), measure_one)

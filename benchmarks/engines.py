@@ -11,7 +11,8 @@ backlog.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,20 @@ DEFAULT_REACTOR = "epoll"
 
 @dataclass(frozen=True)
 class Engine:
-    """One event loop. `call_later` and `post` are its own methods: no wrapper, which would cost them all."""
+    """One event loop. `call_later` and `post` are its own methods: no wrapper, which would cost them all.
+
+    `echo` takes what is told the port, `udp_echo` the number of sockets and what is told their ports; both serve
+    until the process is killed. `send_file` connects to a port of 127.0.0.1, sends the file at a path, closes, and
+    returns when that is done; it may be called again.
+    """
 
     call_later: Callable[..., Any]
     post: Callable[..., Any]
     run: Callable[[Callable[[], object]], None]
     stop: Callable[[], object]
     echo: Callable[[Callable[[int], object]], None]
+    udp_echo: Callable[[int, Callable[[Sequence[int]], object]], None]
+    send_file: Callable[[str, int], None]
 
 
 def make_engine(peer: str) -> Engine:
@@ -53,6 +61,20 @@ def _event_loop(module: str) -> Engine:
         def data_received(self, data: bytes) -> None:
             self.transport.write(data)
 
+    class UDPEcho(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            self.transport.sendto(data, addr)
+
+    class Sender(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.lost = loop.create_future()
+
+        def connection_lost(self, reason: Exception | None) -> None:
+            self.lost.set_result(reason)
+
     def run(first: Callable[[], object]) -> None:
         loop.call_soon(first)
         loop.run_forever()
@@ -62,7 +84,28 @@ def _event_loop(module: str) -> Engine:
         port = server.sockets[0].getsockname()[1]
         run(lambda: listening(port))
 
-    return Engine(loop.call_later, loop.call_soon_threadsafe, run, loop.stop, echo)
+    def udp_echo(sockets: int, listening: Callable[[Sequence[int]], object]) -> None:
+        ports = []
+        for _ in range(sockets):
+            opening = loop.create_datagram_endpoint(UDPEcho, local_addr=("127.0.0.1", 0))
+            transport, _ = loop.run_until_complete(opening)
+            ports.append(transport.get_extra_info("sockname")[1])
+        run(lambda: listening(ports))
+
+    async def sent(path: str, port: int) -> None:
+        transport, protocol = await loop.create_connection(Sender, "127.0.0.1", port)
+        with open(path, "rb") as file:
+            await loop.sendfile(transport, file)
+        transport.close()
+        await protocol.lost
+
+    def send_file(path: str, port: int) -> None:
+        try:
+            loop.run_until_complete(sent(path, port))
+        except NotImplementedError:
+            sys.exit(f"{module} has no loop.sendfile: it raises NotImplementedError")
+
+    return Engine(loop.call_later, loop.call_soon_threadsafe, run, loop.stop, echo, udp_echo, send_file)
 
 
 def _reactor(package: str, name: str) -> Engine:
@@ -86,4 +129,40 @@ def _reactor(package: str, name: str) -> Engine:
         port = reactor.listenTCP(0, EchoFactory(), backlog=BACKLOG, interface="127.0.0.1")
         run(lambda: listening(port.getHost().port))
 
-    return Engine(reactor.callLater, reactor.callFromThread, run, reactor.stop, echo)
+    def udp_echo(sockets: int, listening: Callable[[Sequence[int]], object]) -> None:
+        class UDPEcho(protocol.DatagramProtocol):  # type: ignore[misc]
+            noisy = False
+
+            def datagramReceived(self, data: bytes, addr: Any) -> None:
+                self.transport.write(data, addr)
+
+        ports = [reactor.listenUDP(0, UDPEcho(), interface="127.0.0.1") for _ in range(sockets)]
+        run(lambda: listening([port.getHost().port for port in ports]))
+
+    def send_file(path: str, port: int) -> None:
+        basic: Any = importlib.import_module(f"{package}.protocols.basic")
+        failures: list[Any] = []
+
+        class Sender(protocol.Protocol):  # type: ignore[misc]
+            def connectionMade(self) -> None:
+                sent = basic.FileSender().beginFileTransfer(file, self.transport)
+                sent.addErrback(failures.append)
+                sent.addBoth(lambda _: self.transport.loseConnection())
+
+            def connectionLost(self, reason: Any) -> None:
+                reactor.crash()
+
+        class SenderFactory(protocol.ClientFactory):  # type: ignore[misc]
+            protocol = Sender
+            noisy = False
+
+            def clientConnectionFailed(self, connector: Any, reason: Any) -> None:
+                failures.append(reason)
+                reactor.crash()
+
+        with open(path, "rb") as file:
+            run(lambda: reactor.connectTCP("127.0.0.1", port, SenderFactory()))
+        if failures:
+            failures[0].raiseException()
+
+    return Engine(reactor.callLater, reactor.callFromThread, run, reactor.stop, echo, udp_echo, send_file)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -34,7 +34,8 @@ FLAGS = ["-O2", "-std=gnu11"]
 PATIENCE = 30.0
 
 C = "c"
-PEERS = (C, "uvloop", "asyncio", "twisted", "ropewalk")
+BARE = "bare"
+PEERS = (C, BARE, "uvloop", "asyncio", "twisted", "ropewalk")
 
 
 class BenchmarkError(Exception):
@@ -67,8 +68,9 @@ class Plan:
     quick: bool
     cores: Cores = field(default_factory=Cores.of_this_machine)
 
-    def python_peers(self) -> list[str]:
-        return [peer for peer in self.peers if peer != C]
+    def without(self, *left_out: str) -> list[str]:
+        """Return the peers but those that a benchmark does not have."""
+        return [peer for peer in self.peers if peer not in left_out]
 
     def rounds_of(self, most: int) -> int:
         """Return the number of rounds of a case that needs no more than `most`."""
@@ -119,7 +121,8 @@ def compiled(source: str) -> str:
             "no C compiler found (cc, gcc or clang; or name one in CC); on Debian: apt-get install gcc"
         )
     path = NATIVE / source
-    key = hashlib.sha256(" ".join([compiler, *FLAGS]).encode() + path.read_bytes()).hexdigest()[:12]
+    sources = b"".join(part.read_bytes() for part in (path, *sorted(NATIVE.glob("*.h"))))
+    key = hashlib.sha256(" ".join([compiler, *FLAGS]).encode() + sources).hexdigest()[:12]
     program = _cache() / f"{path.stem}-{key}"
     if program.exists():
         return str(program)
@@ -148,10 +151,16 @@ def _cache() -> Path:
 
 def child_command(peer: str, *workload: str) -> list[str]:
     """Return the command that runs a workload on `peer`. Raises PeerError when C cannot be compiled."""
-    if peer != C:
-        return [sys.executable, "-m", "benchmarks.child", peer, *workload]
+    if peer == C:
+        return _native_command(*workload)
+    if peer == BARE:
+        return [sys.executable, "-m", "benchmarks.bare", *workload]
+    return [sys.executable, "-m", "benchmarks.child", peer, *workload]
+
+
+def _native_command(workload: str, *arguments: str) -> list[str]:
     try:
-        return [compiled("echo_server.c")]
+        return [compiled({"echo": "echo_server.c", "udp": "udp_server.c"}[workload]), *arguments]
     except BenchmarkError as error:
         raise PeerError(str(error)) from None
 
@@ -189,26 +198,37 @@ def last_words(errors: str) -> str:
 
 @dataclass(frozen=True)
 class Server:
-    """A peer's echo server, running."""
+    """A peer's server, running."""
 
     peer: str
     pid: int
-    port: int
+    ports: tuple[int, ...]
     errors: IO[str]
+    output: IO[str]
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
 
     def last_words(self) -> str:
         self.errors.seek(0)
         return last_words(self.errors.read())
 
 
+def echo_server(peer: str, core: int) -> AbstractContextManager[Server]:
+    """Run the peer's TCP echo server on `core` while the block runs. Raises PeerError when it does not start."""
+    return serving(peer, core, child_command(peer, "echo"))
+
+
 @contextmanager
-def echo_server(peer: str, core: int) -> Iterator[Server]:
-    """Run the peer's echo server on `core` while the block runs. Raises PeerError when it does not start."""
+def serving(peer: str, core: int, command: Sequence[str]) -> Iterator[Server]:
+    """Run a server, which prints its ports, on `core` while the block runs. Raises PeerError when it does not start."""
     with tempfile.TemporaryFile("w+") as errors:
-        process = on_core(core, child_command(peer, "echo"), errors)
+        process = on_core(core, command, errors)
+        assert process.stdout is not None
         try:
-            server = Server(peer, process.pid, _announced_port(process), errors)
-            if not server.port:
+            server = Server(peer, process.pid, _announced_ports(process.stdout), errors, process.stdout)
+            if not server.ports:
                 raise PeerError(server.last_words() or f"it named no port within {PATIENCE:.0f} s")
             yield server
         finally:
@@ -216,12 +236,16 @@ def echo_server(peer: str, core: int) -> Iterator[Server]:
             process.communicate()
 
 
-def _announced_port(process: subprocess.Popen[str]) -> int:
-    """Return the port that the process prints, or 0 when it ends, prints something else or takes too long."""
-    assert process.stdout is not None
-    readable, _, _ = select.select([process.stdout], [], [], PATIENCE)
-    line = process.stdout.readline().strip() if readable else ""
-    return int(line) if line.isdigit() else 0
+def _announced_ports(output: IO[str]) -> tuple[int, ...]:
+    """Return the ports that a server prints; none when it ends, prints something else or takes too long."""
+    words = line_of(output).split()
+    return tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
+
+
+def line_of(output: IO[str]) -> str:
+    """Return the next line of what a process prints; the empty string when it ends or takes too long."""
+    readable, _, _ = select.select([output], [], [], PATIENCE)
+    return output.readline().strip() if readable else ""
 
 
 def load_on(peer: str, plan: Plan, mode: str, connections: int, size: int, seconds: float) -> Mapping[str, Any]:
@@ -230,14 +254,18 @@ def load_on(peer: str, plan: Plan, mode: str, connections: int, size: int, secon
     The server is fresh because how the heap of a process happens to lie can multiply the cost of a read
     (asyncio asks for 256 kB each time): a median over processes tells more than the luck of a single one.
     """
-    warmup = min(0.25, seconds / 3)
     with echo_server(peer, plan.cores.server) as server:
-        arguments = map(str, (mode, server.port, connections, size, warmup, seconds, server.pid))
-        try:
-            counted: Mapping[str, Any] = answer_of(plan.cores.load, [compiled("load.c"), *arguments])
-        except PeerError as error:
-            raise PeerError(f"{error} {server.last_words()}".strip()) from None
+        arguments = (mode, server.port, connections, size, min(0.25, seconds / 3), seconds, server.pid)
+        counted: Mapping[str, Any] = answer_beside(server, plan.cores.load, [compiled("load.c"), *map(str, arguments)])
     return counted
+
+
+def answer_beside(server: Server, core: int, command: Sequence[str]) -> Any:
+    """As answer_of(), of a command that works with `server`, whose last words are told too."""
+    try:
+        return answer_of(core, command)
+    except PeerError as error:
+        raise PeerError(f"{error} {server.last_words()}".strip()) from None
 
 
 def allow_descriptors(wanted: int) -> int:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 from benchmarks.harness import (
+    BARE,
     PeerError,
     Plan,
     Server,
@@ -47,7 +48,7 @@ def run(plan: Plan, results: Results) -> None:
                 raise PeerError(f"{error} {server.last_words()}".strip()) from None
 
     measures = [Measure(NAME, f"{count:,} idle", MEMORY, "B")]
-    take_turns(results, measures, plan.turns(plan.rounds_of(3), plan.peers), measure_one)
+    take_turns(results, measures, plan.turns(plan.rounds_of(3), plan.without(BARE)), measure_one)
 
 
 def growth(server: Server, count: int) -> int:

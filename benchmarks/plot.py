@@ -15,13 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmarks import churn, echo, imports, memory, threads, timers
-from benchmarks.harness import C, Plan
+from benchmarks import churn, echo, files, imports, memory, threads, timers, udp
+from benchmarks.harness import BARE, C, Plan
 from benchmarks.report import ABSENT, TIMES, UNITS, label
 from benchmarks.results import Measure, Results
 
 COLOURS = {
     C: "#8c8c8c",
+    BARE: "#c4c4c4",
     "uvloop": "#4c78a8",
     "asyncio": "#72b7b2",
     "twisted": "#e0a030",
@@ -41,9 +42,12 @@ STYLE: dict[Any, Any] = {
 }
 SMALL = (
     (churn.NAME, churn.CPU, churn.CASE, "Churn: CPU a connection"),
+    (udp.NAME, udp.CPU, udp.case_name(udp.MANY, 64), "UDP echo, 64 sockets, 64 B: CPU a datagram"),
+    (files.NAME, files.THROUGHPUT, "", "Sending a file of 1 GB: throughput"),
     (timers.NAME, timers.CPU, timers.FIRE, "Timer, scheduled and fired: CPU"),
     (timers.NAME, timers.CPU, timers.CANCEL, "Timer, scheduled and cancelled: CPU"),
     (threads.NAME, threads.MEDIAN, threads.CASE, "Call from a thread: median latency"),
+    (threads.NAME, threads.MEDIAN, threads.CROSS, "Call from a thread on another core: median latency"),
     (memory.NAME, memory.MEMORY, "", "Memory of an idle connection"),
     (imports.NAME, imports.TIME, imports.CASE, "Import time"),
 )
@@ -53,8 +57,8 @@ TALLEST = 6.0
 def draw(plan: Plan, results: Results, path: Path) -> None:
     """Write the plot of `results` as a PNG to `path`."""
     rcParams.update(STYLE)
-    figure = pyplot.figure(figsize=(14, 14.5), layout="constrained")
-    grid = figure.add_gridspec(4, 3, height_ratios=[1.5, 1.5, 1, 1])
+    figure = pyplot.figure(figsize=(14, 17.5), layout="constrained")
+    grid = figure.add_gridspec(5, 3, height_ratios=[1.5, 1.5, 1, 1, 1])
     colours = _colours(plan.peers)
     _draw_echo(figure.add_subplot(grid[0, :]), plan, results.cases(echo.NAME, echo.CPU), C, colours)
     _draw_echo(figure.add_subplot(grid[1, :]), plan, results.cases(echo.NAME, echo.THROUGHPUT), "uvloop", colours)
@@ -78,13 +82,14 @@ def _draw_legend(figure: Figure, peers: Sequence[str], colours: dict[str, str]) 
 
 def _draw_echo(axes: Axes, plan: Plan, measures: Sequence[Measure], base: str, colours: dict[str, str]) -> None:
     """Draw a group of bars a case, each peer's ratio to `base`. A bar that is too tall is cut at TALLEST."""
-    if not measures:
+    peers = [peer for peer in plan.peers if any(measure.of(peer) is not None for measure in measures)]
+    if not peers:
         _draw_nothing(axes, "Echo")
         return
     what, better = measures[0].quantity, "lower" if measures[0].less_is_better else "higher"
     axes.set_title(f"Echo: {what}, relative to {label(base)} ({better} is better)")
-    width = 0.84 / len(plan.peers)
-    for place, peer in enumerate(plan.peers):
+    width = 0.84 / len(peers)
+    for place, peer in enumerate(peers):
         for group, measure in enumerate(measures):
             ratio = 1.0 if peer == base and measure.of(base) is not None else measure.ratio(peer, base)
             if ratio is None:
@@ -97,7 +102,7 @@ def _draw_echo(axes: Axes, plan: Plan, measures: Sequence[Measure], base: str, c
                 xytext=(0, 2),
                 textcoords="offset points",
                 ha="center",
-                fontsize=8 if len(plan.peers) <= 5 else 6,
+                fontsize=8 if len(peers) <= 5 else 6,
             )
     axes.axhline(1.0, color="#404040", linewidth=0.8, linestyle="--")
     axes.set_xticks(range(len(measures)), [measure.case.replace(" x ", f" {TIMES} ") for measure in measures])

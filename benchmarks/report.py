@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import C, Cores, Plan
+from benchmarks.harness import BARE, C, Cores, Plan
 from benchmarks.results import Measure, Results
 from benchmarks.targets import SUBJECT, TARGETS, Target
 
-LABELS = {C: "C", "uvloop": "uvloop", "asyncio": "asyncio", "twisted": "Twisted", "ropewalk": "Ropewalk"}
+LABELS = {
+    C: "C",
+    BARE: "bare Python",
+    "uvloop": "uvloop",
+    "asyncio": "asyncio",
+    "twisted": "Twisted",
+    "ropewalk": "Ropewalk",
+}
 COMPARED_WITH = (C, "uvloop", "twisted")
 UNITS = {"us": "µs", "1/s": "/s"}
 ABSENT = "-"
@@ -28,6 +35,15 @@ fresh process. The server has one core, the load generator (a C program, closed 
 outstanding a connection) another. A request is one whole message echoed; its CPU time is what
 `/proc/PID/schedstat` of the server grew by, user and kernel. C, asyncio and uvloop set TCP_NODELAY, Twisted
 and Ropewalk leave it off: each as it comes. Twisted and Ropewalk use their epollreactor.
+
+Bare Python is what the system calls cost from Python: for UDP a loop of epoll, recvfrom and sendto, for a file
+os.sendfile; there is nothing around them that a program would need. A UDP socket has one client with one
+datagram outstanding; a lost one would be sent again after 100 ms, and counted.
+
+A file lies in memory, and goes over loopback to a C program that throws it away, after one of 100 MB that is
+compared. Twisted and Ropewalk send by FileSender, asyncio by loop.sendfile. Over loopback the sender wakes the
+receiver, which over a network it would not, so that one sleeps until 256 kB have come. The memory is the growth of
+the sender's peak (VmHWM) while it sends the second file.
 
 Import time is that of a process that imports, less that of one that does not.
 
@@ -130,7 +146,7 @@ def target_text(target: Target, results: Results) -> str:
     sign = {"<=": "≤", "<": "<", ">=": "≥"}[target.bound]
     where = f"{target.benchmark} {target.case}".strip()
     if target.other is None:
-        return f"{where}: {target.quantity} {sign} {target.limit:g} ms"
+        return f"{where}: {target.quantity} {sign} {target.limit:g} {target.unit}"
     return f"{where}: {target.quantity} {sign} {target.limit:.2f} {TIMES} {label(target.other)}"
 
 
@@ -166,12 +182,21 @@ def _rounds(plan: Plan, results: Results) -> str:
         cases.setdefault(measure.benchmark, {})[measure.case] = max(map(len, measure.rounds.values()), default=0)
     others: dict[int, list[str]] = {}
     for benchmark, rounds in cases.items():
-        usual = [case for case, number in rounds.items() if number == plan.rounds]
-        name = f"{benchmark} (apart from {' and '.join(usual)})" if usual else benchmark
         for number in sorted(set(rounds.values()) - {plan.rounds}):
-            others.setdefault(number, []).append(name)
+            others.setdefault(number, []).append(_cases_with(number, benchmark, rounds))
     text = f"{plan.rounds} round{'s' * (plan.rounds != 1)}"
-    return "; ".join([text, *(f"{number} for {', '.join(names)}" for number, names in others.items())])
+    return "; ".join([text, *(f"{number} for {', '.join(names)}" for number, names in sorted(others.items()))])
+
+
+def _cases_with(number: int, benchmark: str, rounds: Mapping[str, int]) -> str:
+    """Name the cases of `benchmark` that have `number` of rounds, in the fewest words."""
+    these = [case for case, its in rounds.items() if its == number]
+    rest = [case for case, its in rounds.items() if its != number]
+    if not rest:
+        return benchmark
+    if len(rest) < len(these):
+        return f"{benchmark} (apart from {' and '.join(rest)})"
+    return f"{benchmark} {' and '.join(these)}"
 
 
 def _main_table(plan: Plan, results: Results) -> str:
@@ -196,7 +221,7 @@ def _target_table(results: Results) -> str:
     rows = []
     for target in TARGETS:
         value = target.value(results)
-        measured = ABSENT if value is None else f"{value:.3f}" if target.other else f"{value:.1f} ms"
+        measured = ABSENT if value is None else f"{value:.3f}" if target.other else f"{value:.1f} {target.unit}"
         rows.append([target_text(target, results), measured, VERDICTS[target.met(results)]])
     return _table(["target", "measured", ""], rows)
 

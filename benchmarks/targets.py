@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import churn, echo, imports, memory, threads, timers
+from benchmarks import churn, echo, files, imports, memory, threads, timers, udp
 from benchmarks.results import Measure, Results
 
 SUBJECT = "ropewalk"
@@ -13,7 +13,7 @@ SUBJECT = "ropewalk"
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on Ropewalk's value, or on its ratio to another peer's (the median over the rounds)."""
+    """A bound on Ropewalk's value, in `unit`, or on its ratio to another peer's; both the median over the rounds."""
 
     benchmark: str
     case: str
@@ -21,6 +21,7 @@ class Target:
     other: str | None
     bound: Literal["<=", "<", ">="]
     limit: float
+    unit: str = ""
 
     def value(self, results: Results) -> float | None:
         measure = self._measure(results)
@@ -51,6 +52,14 @@ def _echo_targets(connections: int, size: int) -> list[Target]:
     ]
 
 
+def _udp_targets(size: int) -> list[Target]:
+    case = udp.case_name(udp.MANY, size)
+    return [
+        Target(udp.NAME, case, udp.CPU, "uvloop", "<=", 1.0),
+        Target(udp.NAME, case, udp.THROUGHPUT, "twisted", ">=", 1.3),
+    ]
+
+
 TARGETS = [
     *_echo_targets(64, 64),
     *_echo_targets(512, 1024),
@@ -59,6 +68,10 @@ TARGETS = [
     Target(threads.NAME, threads.CASE, threads.MEDIAN, "uvloop", "<=", 1.0),
     Target(threads.NAME, threads.CROSS, threads.MEDIAN, "uvloop", "<=", 1.0),
     Target(churn.NAME, churn.CASE, churn.CPU, "uvloop", "<=", 1.2),
+    *_udp_targets(64),
+    *_udp_targets(1024),
+    Target(files.NAME, files.CASE, files.THROUGHPUT, "twisted", ">=", 1.3),
+    Target(files.NAME, files.CASE, files.GROWTH, None, "<=", 8.0, "MB"),
     Target(memory.NAME, "", memory.MEMORY, "twisted", "<=", 1.0),
-    Target(imports.NAME, imports.CASE, imports.TIME, None, "<=", 50.0),
+    Target(imports.NAME, imports.CASE, imports.TIME, None, "<=", 50.0, "ms"),
 ]

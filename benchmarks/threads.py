@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median, quantiles
 
-from benchmarks.harness import Plan, answer_of, child_command, take_turns
+from benchmarks.harness import BARE, C, Plan, answer_of, child_command, take_turns
 from benchmarks.results import Measure, Results
 
 NAME = "callFromThread"
@@ -28,4 +28,4 @@ def _run_case(plan: Plan, results: Results, case: str, workload: str) -> None:
         latencies = answer_of(plan.cores.server, child_command(peer, workload, count))
         return {MEDIAN: median(latencies) / 1e3, P99: quantiles(latencies, n=100)[98] / 1e3}
 
-    take_turns(results, measures, plan.turns(plan.rounds, plan.python_peers()), measure_one)
+    take_turns(results, measures, plan.turns(plan.rounds, plan.without(C, BARE)), measure_one)

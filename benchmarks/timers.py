@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.harness import Plan, answer_of, child_command, take_turns
+from benchmarks.harness import BARE, C, Plan, answer_of, child_command, take_turns
 from benchmarks.results import Measure, Results
 
 NAME = "timers"
@@ -21,5 +21,5 @@ def run(plan: Plan, results: Results) -> None:
         def measure_one(peer: str, workload: str = workload) -> Mapping[str, float]:
             return {CPU: answer_of(plan.cores.server, child_command(peer, workload, count))}
 
-        orders = plan.turns(plan.rounds, plan.python_peers())
+        orders = plan.turns(plan.rounds, plan.without(C, BARE))
         take_turns(results, [Measure(NAME, case, CPU, "ns")], orders, measure_one)

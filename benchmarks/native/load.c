@@ -14,27 +14,21 @@
  *   - A close by reset would save the TIME_WAIT, but the server would then run its error path, not its usual one. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "measure.h"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
 enum { BATCH = 256, READ_SIZE = 65536, SOURCES = 32, WAIT_MS = 100 };
-enum { SUB_BITS = 6, SUB = 1 << SUB_BITS, BUCKETS = 40 * SUB }; /* latencies: 64 steps to each power of two */
 
 typedef enum { CONNECTING, SENDING, AWAITING_ECHO, AWAITING_CLOSE } state_t;
 
@@ -59,77 +53,7 @@ static char *message;
 static char sink[READ_SIZE];
 static int64_t now;
 static bool measuring;
-static int64_t completed;
 static int64_t completed_ever;
-static int64_t histogram[BUCKETS];
-
-static void die(const char *what)
-{
-    fprintf(stderr, "load: %s: %s\n", what, errno ? strerror(errno) : "protocol error");
-    exit(1);
-}
-
-static int64_t clock_ns(clockid_t clock)
-{
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
-}
-
-/* The nanoseconds that the server's threads have been on a processor. */
-static int64_t server_cpu_ns(void)
-{
-    char path[320];
-    int64_t total = 0;
-    snprintf(path, sizeof path, "/proc/%d/task", server);
-    DIR *tasks = opendir(path);
-    if (!tasks)
-        die(path);
-    for (struct dirent *task; (task = readdir(tasks));) {
-        long long on_cpu;
-        if (task->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", server, task->d_name);
-        FILE *file = fopen(path, "r");
-        if (!file)
-            die(path);
-        if (fscanf(file, "%lld", &on_cpu) != 1)
-            die(path);
-        fclose(file);
-        total += on_cpu;
-    }
-    closedir(tasks);
-    return total;
-}
-
-static int bucket_of(int64_t value)
-{
-    if (value < SUB)
-        return value < 0 ? 0 : (int)value;
-    int shift = 63 - __builtin_clzll((uint64_t)value) - SUB_BITS;
-    int bucket = (shift + 1) * SUB + (int)((value >> shift) - SUB);
-    return bucket < BUCKETS ? bucket : BUCKETS - 1;
-}
-
-static double bucket_middle_us(int bucket)
-{
-    if (bucket < SUB)
-        return bucket / 1e3;
-    int shift = bucket / SUB - 1;
-    return ((double)(bucket % SUB + SUB) + 0.5) * (double)(1LL << shift) / 1e3;
-}
-
-static double percentile_us(double share)
-{
-    int64_t seen = 0;
-    int64_t wanted = (int64_t)((double)completed * share);
-    for (int bucket = 0; bucket < BUCKETS; bucket++) {
-        seen += histogram[bucket];
-        if (seen > wanted)
-            return bucket_middle_us(bucket);
-    }
-    return 0;
-}
 
 static void watch(connection_t *connection, uint32_t events)
 {
@@ -201,10 +125,8 @@ static void count(connection_t *connection)
 {
     now = clock_ns(CLOCK_MONOTONIC);
     completed_ever++;
-    if (measuring) {
-        completed++;
-        histogram[bucket_of(now - connection->started)]++;
-    }
+    if (measuring)
+        record(now - connection->started);
     connection->started = now;
 }
 
@@ -295,14 +217,6 @@ static void warm_up(int64_t length)
     }
 }
 
-static void print_result(int64_t elapsed, int64_t server_cpu, int64_t own_cpu)
-{
-    printf("{\"completed\": %lld, \"seconds\": %.6f, \"server_cpu_seconds\": %.9f, \"load_cpu_seconds\": %.9f, "
-           "\"latency_us\": {\"p50\": %.2f, \"p90\": %.2f, \"p99\": %.2f, \"p999\": %.2f}}\n",
-           (long long)completed, (double)elapsed / 1e9, (double)server_cpu / 1e9, (double)own_cpu / 1e9,
-           percentile_us(0.5), percentile_us(0.9), percentile_us(0.99), percentile_us(0.999));
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 8) {
@@ -332,17 +246,17 @@ int main(int argc, char **argv)
     warm_up(warmup);
 
     int64_t own_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    int64_t server_cpu = server_cpu_ns();
+    int64_t server_cpu = cpu_ns_of(server);
     int64_t begun = now = clock_ns(CLOCK_MONOTONIC);
     measuring = true;
     run_until(begun + length);
     int64_t elapsed = now - begun;
-    server_cpu = server_cpu_ns() - server_cpu;
+    server_cpu = cpu_ns_of(server) - server_cpu;
     own_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - own_cpu;
-    if (completed == 0) {
+    if (recorded == 0) {
         errno = ETIMEDOUT;
         die("nothing was answered");
     }
-    print_result(elapsed, server_cpu, own_cpu);
+    print_result(elapsed, server_cpu, own_cpu, 0);
     return 0;
 }
