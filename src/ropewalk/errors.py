@@ -18,6 +18,7 @@ __all__ = [
     "BadFileError",
     "BindError",
     "CannotListenError",
+    "CertificateError",
     "ConnectBindError",
     "ConnectError",
     "ConnectingCancelledError",
@@ -27,6 +28,7 @@ __all__ = [
     "ConnectionFdescWentAway",
     "ConnectionLost",
     "ConnectionRefusedError",
+    "ConnectionTruncated",
     "DNSLookupError",
     "FileDescriptorOverrun",
     "InvalidAddressError",
@@ -36,6 +38,9 @@ __all__ = [
     "NoRouteError",
     "NotConnectingError",
     "NotListeningError",
+    "ProcessDone",
+    "ProcessExitedAlready",
+    "ProcessTerminated",
     "ReactorAlreadyInstalledError",
     "ReactorAlreadyRunning",
     "ReactorNotAvailableError",
@@ -44,6 +49,7 @@ __all__ = [
     "SSLError",
     "ServiceNameUnknownError",
     "TCPTimedOutError",
+    "TLSError",
     "TimeoutError",
     "UnknownHostError",
     "UnsupportedAddressFamily",
@@ -205,6 +211,24 @@ class ConnectionAborted(ConnectionLost):
         return _sentence("the connection was aborted", self.args)
 
 
+class TLSError(ConnectionLost):
+    """TLS failed, on either side."""
+
+    def __str__(self) -> str:
+        return _sentence("TLS failed", self.args)
+
+
+class CertificateError(TLSError):
+    """The peer's certificate was not accepted; the text says whose it is, and why."""
+
+
+class ConnectionTruncated(TLSError):
+    """The connection ended without TLS's end (close_notify): what came may have been cut short by somebody else."""
+
+    def __str__(self) -> str:
+        return _sentence("the connection was cut short", self.args)
+
+
 class ConnectionDone(ConnectionClosed):
     """The connection was closed in an orderly way."""
 
@@ -217,6 +241,45 @@ class ConnectionFdescWentAway(ConnectionLost):
 
     def __str__(self) -> str:
         return _sentence("the descriptor was closed behind the reactor's back", self.args)
+
+
+class ProcessDone(ConnectionDone):
+    """A child process ended with exit code 0. status: as of waitpid(2)."""
+
+    exitCode = 0
+    signal = None
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__()
+        self.status = status
+
+    def __str__(self) -> str:
+        return "the process ended with exit code 0"
+
+
+class ProcessTerminated(ConnectionLost):
+    """A child process ended in another way.
+
+    exitCode: None if a signal ended it; signal: its number, None if it exited; status: as of waitpid(2). All three are
+    None if somebody else has reaped the child, so that nobody can tell.
+    """
+
+    def __init__(self, exitCode: int | None = None, signal: int | None = None, status: int | None = None) -> None:
+        super().__init__()
+        self.exitCode = exitCode
+        self.signal = signal
+        self.status = status
+
+    def __str__(self) -> str:
+        if self.signal is not None:
+            return f"the process was ended by signal {self.signal}"
+        if self.exitCode is not None:
+            return f"the process ended with exit code {self.exitCode}"
+        return "the process ended in a way that is not known"
+
+
+class ProcessExitedAlready(Exception):
+    """The child process has exited, so nothing can be done to it."""
 
 
 class FileDescriptorOverrun(ConnectionLost):

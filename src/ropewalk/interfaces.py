@@ -107,12 +107,21 @@ class Host(Protocol):
         """Release what the host itself holds."""
 
 
+class Lost(OSError):
+    """Raised by a channel that knows itself why the connection is over. why: what connectionLost() is to be told."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 class Channel(Protocol):
     """The verbs of a byte stream: would-block is BlockingIOError, errors are OSError.
 
     On a socket they are the socket's own methods. A channel that holds bytes back, which its poller cannot see (TLS),
     puts itself into loop.settle_soon, and its settle() calls handler.ready(READ). One that can copy a file without
-    reading it has send_file(descriptor, offset, count) -> int, too.
+    reading it has send_file(descriptor, offset, count) -> int, too. send() may refuse bytes that it has taken all the
+    same; `promised` then says how many, and they are offered again first of all.
     """
 
     recv: Callable[[int], bytes]

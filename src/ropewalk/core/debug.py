@@ -18,9 +18,10 @@ from typing import Any
 
 _CHECKED = (
     "addReader", "addSystemEventTrigger", "addWriter", "adoptDatagramPort", "adoptStreamConnection", "adoptStreamPort",
-    "callInThread", "callLater", "callWhenRunning", "connectTCP", "connectUNIX", "connectUNIXDatagram", "crash",
-    "fireSystemEvent", "iterate", "listenMulticast", "listenTCP", "listenUDP", "listenUNIX", "listenUNIXDatagram",
-    "removeAll", "removeReader", "removeSystemEventTrigger", "removeWriter", "resolve", "stop",
+    "callInThread", "callLater", "callWhenRunning", "connectSSL", "connectTCP", "connectUNIX", "connectUNIXDatagram",
+    "crash", "fireSystemEvent", "iterate", "listenMulticast", "listenSSL", "listenTCP", "listenUDP", "listenUNIX",
+    "listenUNIXDatagram", "removeAll", "removeReader", "removeSystemEventTrigger", "removeWriter", "resolve",
+    "spawnProcess", "stop",
 )  # fmt: skip
 
 _Check = Callable[[str], None]

@@ -25,7 +25,7 @@ _PACKET = 8192   # bytes
 
 
 class Networking(Loop):
-    """Twisted's IReactorTCP2, IReactorUDP, IReactorMulticast, IReactorUNIX, IReactorUNIXDatagram, IReactorSocket."""
+    """Twisted's IReactorTCP2, -SSL, -UDP, -Multicast, -UNIX, -UNIXDatagram and -Socket."""
 
     transports: set[Any]
     nameResolver: Any
@@ -65,6 +65,43 @@ class Networking(Loop):
         address has before the next one starts. Returns the IConnector. Raises ServiceNameUnknownError.
         """
         connector = TCPConnector(self, host, port, factory, timeout, bindAddress, family, attemptDelay)
+        connector.connect()
+        return connector
+
+    # -- IReactorSSL
+
+    def listenSSL(
+        self, port: int | Binding, factory: Any, contextFactory: Any, backlog: int = 50, interface: str | None = None
+    ) -> Port:
+        """Listen on a TCP port for TLS connections.
+
+        contextFactory: an ssl.SSLContext, or what ropewalk.internet.ssl makes; a `factory` with acceptableProtocols()
+        offers these by ALPN. The other arguments, and what is returned and raised, are those of listenTCP().
+        """
+        from ropewalk.transports.tls_tcp import TLSPort
+
+        listening = TLSPort(self, port, factory, contextFactory, backlog, interface)
+        listening.startListening()
+        return listening
+
+    def connectSSL(
+        self,
+        host: str,
+        port: int | str,
+        factory: Any,
+        contextFactory: Any,
+        timeout: float | None = 30.0,
+        bindAddress: Binding | tuple[str, int] | None = None,
+    ) -> TCPConnector:
+        """Connect to a TCP port by TLS.
+
+        contextFactory: as listenSSL() has it; best what optionsForClientTLS(host) returns. The protocol is connected
+        when TCP is; it may write at once, and handshakeCompleted(), if it has that, tells when TLS is there. The other
+        arguments, and what is returned and raised, are those of connectTCP().
+        """
+        from ropewalk.transports.tls_tcp import TLSConnector
+
+        connector = TLSConnector(self, host, port, factory, contextFactory, timeout, bindAddress)
         connector.connect()
         return connector
 

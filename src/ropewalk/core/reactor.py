@@ -15,6 +15,7 @@ from typing import Any
 from ropewalk.core.debug import check_threads, debugging
 from ropewalk.core.descriptors import Descriptors
 from ropewalk.core.networking import Networking
+from ropewalk.core.processes import Processes
 from ropewalk.core.signals import handle_signals
 from ropewalk.core.threads import ThreadPool
 from ropewalk.core.timers import DelayedCall
@@ -33,8 +34,8 @@ class Phase(enum.Enum):
     STOPPING = "stopping"
 
 
-class Reactor(Networking):
-    """One reactor: Twisted's IReactorCore, IReactorTime, IReactorThreads, IReactorFDSet, and what Networking has.
+class Reactor(Networking, Processes):
+    """One reactor: Twisted's IReactorCore, IReactorTime, IReactorThreads, IReactorFDSet, and what its bases have.
 
     The arguments are those of Loop.
     """

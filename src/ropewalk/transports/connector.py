@@ -114,12 +114,12 @@ class Connector(ABC):
         protocol: Any = None
         reason: Exception = self.reactor.kit.error.NoProtocol(f"{self.factory!r} built none")
         try:
-            protocol = self.factory.buildProtocol(stream.getPeer())  # type: ignore[attr-defined]
+            protocol = self.factory.buildProtocol(stream.getPeer())
         except Exception as error:
             self.reactor.kit.report(error, "buildProtocol failed; the connection is closed", self.factory)
             reason = error
         if protocol is None:
-            channel.close()
+            stream.channel.close()
             self.connection_lost(self.reactor.kit.failure(reason))
             return
         self.transport = stream

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from ropewalk.interfaces import Handler, Loop
 from ropewalk.transports.channel import SocketChannel
 
 _MOST = 253   # descriptors that Linux takes in one message
@@ -38,6 +39,10 @@ class RightsChannel:
         self._received = received
         self._lost = lost
         self._outgoing: list[int] = []
+
+    def attach(self, loop: Loop, handler: Handler) -> None:
+        """From now on want() reports to `handler`."""
+        self._channel.attach(loop, handler)
 
     def pass_on(self, descriptor: int) -> None:
         """Send a duplicate of `descriptor` with the next bytes. Raises OSError if it is not open."""

@@ -23,10 +23,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ropewalk.interfaces import INVALID, READ, WRITE, Loop
-from ropewalk.transports.file_slice import FileSlice
+from ropewalk.interfaces import INVALID, READ, WRITE, Loop, Lost
+from ropewalk.transports.steps import FileSlice, Step
 
-Piece = bytes | memoryview | FileSlice
+Piece = bytes | memoryview | Step
 RECV_SIZE = 65536
 SEND_SIZE = 131072
 BUFFER_SIZE = 65536
@@ -54,7 +54,7 @@ _OVER = (State.CLOSED, State.BROKEN)
 
 
 class Stream:
-    """A transport over a byte stream.
+    """A transport over a byte stream. accepted: whether the other side has connected to this one.
 
     loop: the reactor; channel: attached to this stream; lost: called with the reason after the protocol was told.
     """
@@ -62,6 +62,8 @@ class Stream:
     __slots__ = (
         "__weakref__",
         "_blocked",
+        "_channel_waits",
+        "_eager",
         "_fresh",
         "_inside",
         "_lost",
@@ -78,6 +80,9 @@ class Stream:
         "reactor",
     )
 
+    accepted = False
+    getPeer: Callable[[], Any]   # every family has it
+
     def __init__(self, loop: Loop, channel: Any, lost: Callable[[Any], object] | None = None) -> None:
         self.reactor = loop
         self.channel = channel
@@ -86,9 +91,11 @@ class Stream:
         self._state = _OPEN
         self._queue: deque[Piece] | tuple[()] = ()
         self._queued = 0
+        self._eager = True      # the first write of a callback goes out by itself
         self._fresh = True      # a write may go to the channel at once
         self._inside = False    # a call into the protocol is on the stack, settle() will follow
         self._blocked = False   # the channel takes no more; WRITE will tell when it does
+        self._channel_waits = False   # it has what no poller reports; it is told when the protocol has returned
         self._paused = False
         self._producer: Any = None
         self._streaming = False
@@ -129,10 +136,10 @@ class Stream:
         finally:
             self._inside = False
         if not self._fresh:
-            if self._queue or self._state is not _OPEN:
+            if self._queue or self._state is not _OPEN or self._channel_waits:
                 self.settle()
             else:
-                self._fresh = True
+                self._fresh = self._eager
 
     def _ready(self, mask: int) -> None:
         if mask & INVALID:
@@ -180,6 +187,9 @@ class Stream:
 
     def settle(self) -> None:
         """A callback has returned: send what it wrote, and carry out what it, or an error, decided."""
+        if self._channel_waits and not self._inside:
+            self._channel_waits = False
+            self.reactor.settle_soon(self.channel)
         if self._queue and not self._blocked and self._state not in _OVER:
             self._flush()
         if self._state is State.BROKEN:
@@ -187,7 +197,7 @@ class Stream:
         elif self._state is State.CLOSED or self._queue:
             return
         elif self._state in _WRITING:
-            self._fresh = True
+            self._fresh = self._eager
         elif not self._hungry():
             self._drained()
 
@@ -217,11 +227,12 @@ class Stream:
         self.channel.close()
         self.reactor.transports.discard(self)
         failure = self.reactor.kit.failure(reason or self.reactor.kit.error.ConnectionDone())
+        self._reason = None   # its traceback leads back here
         producer, self._producer = self._producer, None
         if producer is not None:
             self._call(producer, "stopProducing")
         for piece in unsent:
-            if piece.__class__ is FileSlice:
+            if isinstance(piece, Step):
                 self._call(piece, "fail", failure)
         protocol, self.protocol = self.protocol, None
         self._call(protocol, "connectionLost", failure)
@@ -233,6 +244,9 @@ class Stream:
         """For a family that has something to keep of its channel."""
 
     def _break_with(self, error: OSError) -> None:
+        if isinstance(error, Lost):
+            self._break(error.why)
+            return
         lost = self.reactor.kit.error.ConnectionLost(error.strerror or str(error))
         lost.__cause__ = error
         self._break(lost)
@@ -335,8 +349,10 @@ class Stream:
         if data:
             if not self._queue:
                 self._queue = deque()
+                if not (self._eager or self._inside):
+                    self.reactor.settle_soon(self)
             self._queue.append(data)
-            if data.__class__ is not FileSlice:   # it lies in no memory of ours
+            if not isinstance(data, Step):
                 self._queued += len(data)
 
     def _throttle(self) -> None:
@@ -371,7 +387,7 @@ class Stream:
 
     def _send_piece(self, piece: Piece) -> Piece:
         """Send `piece`; what is left of it. Raises OSError."""
-        if isinstance(piece, FileSlice):
+        if isinstance(piece, Step):
             if not piece.send_some(self.channel):
                 return piece
             self.reactor.settle_soon(piece)
@@ -389,6 +405,78 @@ class Stream:
             self.channel.want(mask)
         except OSError as error:
             self._break_with(error)
+
+    # -- TLS
+
+    @property
+    def TLS(self) -> bool:
+        """Whether the connection is, or is about to be, one of TLS."""
+        return hasattr(self.channel, "session")
+
+    def startTLS(
+        self, contextFactory: Any, normal: bool = True, *, serverHostname: str | None = None, received: bytes = b""
+    ) -> None:
+        """Go on over TLS, behind what was written so far.
+
+        contextFactory: an ssl.SSLContext, or what ropewalk.internet.ssl makes; normal: False to swap the roles, that of
+        the client belonging to the one who connected; serverHostname: the name that a server has to prove, where
+        `contextFactory` does not say (default: its address); received: what the program has of the peer's TLS already:
+        only what is certain to be that, for it was not protected. Raises ValueError if TLS was started already. A
+        failure is the reason that connectionLost() gets. When the connection is lost nothing happens. Twisted's
+        ITLSTransport, but for the last two.
+        """
+        from ropewalk.transports.tls import start_tls
+
+        if self.TLS:
+            raise ValueError(f"{self!r} has started TLS already")
+        if self._state in _OVER:
+            return
+        server_side = self.accepted is normal
+        if not server_side and serverHostname is None:
+            serverHostname = getattr(self.getPeer(), "host", None)
+        start_tls(self, contextFactory, server_side, serverHostname)
+        self.channel.receive(received)
+
+    def interpose(self, channel: Any, beginning: Step) -> None:
+        """Send and receive through `channel` from the step `beginning` on, whose turn comes when a callback returns."""
+        self.channel = channel
+        self._eager = self._fresh = False
+        if self.protocol is None:   # start() goes on
+            self._queue = deque((beginning,))
+            return
+        self._enqueue(beginning)
+        self._ask()
+        self._soon()
+
+    @property
+    def inside(self) -> bool:
+        """Whether a call into the protocol is on the stack; if it turns the loop, nothing is told to the protocol."""
+        return self._inside
+
+    def settle_channel(self) -> None:
+        """Let the channel, which has settle(), be settled when the call into the protocol has returned."""
+        self._channel_waits = True
+
+    def handshake_done(self) -> None:
+        """TLS is there."""
+        if hasattr(self.protocol, "handshakeCompleted"):
+            self._call(self.protocol, "handshakeCompleted")
+
+    def getPeerCertificate(self, binary: bool = False) -> Any:
+        """The peer's certificate, as ssl.SSLSocket.getpeercert() gives it, or as DER; None without TLS or certificate.
+
+        There is none before the handshake is done. Twisted's ISSLTransport, where it is an object of pyOpenSSL.
+        """
+        try:
+            return self.channel.session.getpeercert(binary) if self.TLS else None
+        except ValueError:
+            return None
+
+    @property
+    def negotiatedProtocol(self) -> bytes | None:
+        """The protocol that both sides chose by ALPN (RFC 7301); None for none. Twisted's INegotiated."""
+        chosen = self.channel.session.selected_alpn_protocol() if self.TLS else None
+        return chosen.encode("ascii") if chosen else None
 
     # -- back-pressure
 
@@ -483,6 +571,8 @@ class Stream:
 
     def drop(self, reason: Exception) -> None:
         """The reactor shuts down: end the connection now, because of `reason`."""
+        if self.TLS:
+            self.channel.hasten()
         self._break(reason)
         if not self._inside:
             self.settle()

@@ -52,7 +52,7 @@ def makeBinding(
 class TCPStream(Stream):
     """The transport of a TCP connection: Twisted's ITCPTransport."""
 
-    __slots__ = ("_host", "_peer", "family")
+    __slots__ = ("_host", "_peer", "_socket", "family")
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class TCPStream(Stream):
         lost: Callable[[Any], object] | None = None,
     ) -> None:
         Stream.__init__(self, loop, channel, lost)
+        self._socket = channel   # below whatever is interposed
         self.family = family
         self._peer = peer
         self._host = host
@@ -78,28 +79,27 @@ class TCPStream(Stream):
 
     def getHandle(self) -> SocketChannel:
         """The socket itself. Twisted's ISystemHandle."""
-        handle: SocketChannel = self.channel
-        return handle
+        return self._socket
 
     def getTcpNoDelay(self) -> bool:
         """Whether small writes are sent at once (TCP_NODELAY)."""
-        return bool(self.channel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        return bool(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Send small writes at once, or let the system gather them (Nagle's algorithm; the default)."""
-        self.channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, bool(enabled))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, bool(enabled))
 
     def getTcpKeepAlive(self) -> bool:
         """Whether the system probes an idle peer (SO_KEEPALIVE)."""
-        return bool(self.channel.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
         """Let the system probe an idle peer, or not (the default)."""
-        self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, bool(enabled))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, bool(enabled))
 
     def _local(self) -> Any:
         if self._host is None:
-            self._host = self.channel.getsockname()
+            self._host = self._socket.getsockname()
         return self._host
 
     def _before_close(self) -> None:
@@ -112,6 +112,7 @@ class Server(TCPStream):
     """The transport of an accepted connection."""
 
     __slots__ = ()
+    accepted = True
 
 
 class Client(TCPStream):
@@ -220,7 +221,7 @@ class TCPConnector(Connector):
             if family != socket.AF_UNSPEC:
                 self._race([(family, numeric_sockaddr(family, self.host, self.port))])
             else:
-                self.reactor.nameResolver.resolveHostName(lookup, self.host, self.port)
+                self.reactor.nameResolver.resolveHostName(lookup, _looked_up(self.host), self.port)
         except Exception as error:
             lookup.failed(error)
 
@@ -264,6 +265,15 @@ class TCPConnector(Connector):
             text = f"{binding.interface or 'any'}:{binding.port}: {error.strerror or error}"
             cannot: Exception = self.reactor.kit.error.ConnectBindError(error.errno, text)
             raise cannot from error
+
+
+def _looked_up(host: str) -> str:
+    """`host` as it is looked up, which is how TLS verifies it. Raises ValueError if it is no name."""
+    if host.isascii():
+        return host
+    from ropewalk.transports.host_names import ascii_name
+
+    return ascii_name(host)
 
 
 class _Lookup:

@@ -86,8 +86,10 @@ class UNIXStream(Stream):
         """Give the peer a duplicate of `descriptor`, with the next bytes that are sent; without any it does not travel.
 
         It arrives before what is written after it. The program may close its own at once. Raises OSError if it is not
-        open. After the connection was lost nothing happens. Twisted's IUNIXTransport.
+        open, or the connection is one of TLS. After the connection was lost nothing happens. Twisted's IUNIXTransport.
         """
+        if self.TLS:
+            raise OSError(errno.EOPNOTSUPP, "descriptors travel beside the bytes of a socket, not within TLS")
         if self.connected:
             self._rights().pass_on(descriptor)
 
@@ -130,6 +132,7 @@ class UNIXServer(UNIXStream):
     """The transport of an accepted connection."""
 
     __slots__ = ()
+    accepted = True
 
 
 class UNIXClient(UNIXStream):

@@ -1,4 +1,4 @@
-"""A part of a file in the queue of a stream.
+"""Steps in the queue of a stream, besides bytes: a part of a file that is to be sent, or something to be done.
 
 os.sendfile copies from the page cache to the socket in the kernel. Where it does not work (the file is no regular one,
 the channel is no plain socket, the file system refuses), and wherever it fails, the file is read and sent: that also
@@ -20,7 +20,27 @@ _SENDFILE_SIZE = 524288
 _READ_SIZE = 131072
 
 
-class FileSlice:
+class Step:
+    """Something in the queue of a stream, whose turn comes when everything before it was sent."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        """More than any piece that is sent together with others."""
+        return sys.maxsize
+
+    def send_some(self, channel: Any) -> bool:
+        """Its turn has come, or it goes on; whether it is over. Raises OSError for an error of `channel`."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """It is over, and the callback in hand has returned."""
+
+    def fail(self, failure: Any) -> None:
+        """The connection is over."""
+
+
+class FileSlice(Step):
     """`count` bytes of `file`, a binary one, from `offset` on; None: up to its end.
 
     Raises ValueError below 0, TypeError for what is no whole number.
@@ -29,7 +49,10 @@ class FileSlice:
     with the error of reading, or the reason of the connection's end. Cancelling it sends no more.
     """
 
-    __slots__ = ("_cancelled", "_descriptor", "_error", "_file", "_kit", "_left", "_offset", "_rest", "_sent", "done")
+    __slots__ = (
+        "_cancelled", "_descriptor", "_error", "_file", "_kit", "_left", "_offset", "_promised", "_rest", "_sent",
+        "done",
+    )  # fmt: skip
 
     def __init__(self, kit: Kit, file: Any, offset: int, count: int | None) -> None:
         offset, left = index(offset), sys.maxsize if count is None else index(count)
@@ -42,13 +65,10 @@ class FileSlice:
         self._offset = offset
         self._left = left
         self._rest = memoryview(b"")   # was read and not sent
+        self._promised = 0   # so much of it has to be offered again, whatever happens
         self._sent = 0
         self._error: Exception | None = None
         self._cancelled = False
-
-    def __len__(self) -> int:
-        """More than any piece that is sent together with others."""
-        return sys.maxsize
 
     def send_some(self, channel: Any) -> bool:
         """Send a part; whether there is nothing left to send. Raises OSError for an error of `channel`."""
@@ -75,7 +95,12 @@ class FileSlice:
                 self._error = error
         if not self._rest:
             return True
-        sent = channel.send(self._rest)
+        try:
+            sent = channel.send(self._rest)
+        except BlockingIOError:
+            self._promised = getattr(channel, "promised", 0)
+            raise
+        self._promised = 0
         self._rest = self._rest[sent:]
         self._count(sent)
         return not self._left
@@ -101,7 +126,7 @@ class FileSlice:
 
     def _cancel(self, done: Any) -> None:
         self._cancelled = True
-        self._left, self._rest = 0, memoryview(b"")
+        self._left, self._rest = self._promised, self._rest[: self._promised]
 
 
 def _regular(file: Any) -> int:
