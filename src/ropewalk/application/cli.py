@@ -5,6 +5,7 @@ What can go wrong is said in one line on stderr; the exit codes are those of rop
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -19,13 +20,20 @@ from ropewalk.application.exits import Exit
 from ropewalk.internet import base, default
 from ropewalk.internet import main as installation
 from ropewalk.internet.address import UNIXAddress
-from ropewalk.internet.endpoints import clientFromString, quoteStringArgument, serverFromString
-from ropewalk.internet.error import ReactorNotAvailableError
+from ropewalk.internet.endpoints import (
+    StandardIOEndpoint,
+    clientFromString,
+    quoteStringArgument,
+    serverFromString,
+)
+from ropewalk.internet.error import ConnectionDone, ReactorNotAvailableError, ReactorNotRunning
 from ropewalk.internet.protocol import Factory, Protocol
 from ropewalk.protocols.portforward import Forwarder
+from ropewalk.protocols.wrapping import ProtocolWrapper, WrappingFactory
 
 _LEVELS = [logging.WARNING, logging.INFO, logging.DEBUG]
 _EPILOG = """LISTEN and DEST are endpoints: tcp:8080, tcp:0:interface=127.0.0.1, tcp:localhost:80, unix:/run/x.sock.
+LISTEN may be stdio:, the one connection of standard input and output; the command ends with it.
 
 Exit codes: 64 the command line is wrong or the reactor cannot be used here, 65 the file left nothing to do, 66 it
 cannot be read, 70 it raised an exception, 74 cannot listen there. A command that a signal stops dies by that signal.
@@ -175,11 +183,36 @@ class Echo(Protocol):
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
+    def writeConnectionLost(self) -> None:
+        """Nobody takes what would be sent."""
+        self.transport.loseConnection()
+
+
+class _OnlyConnection(ProtocolWrapper):
+    """The connection of standard input and output, with which the command ends."""
+
+    def connectionLost(self, reason: Any) -> None:
+        super().connectionLost(reason)
+        self.factory.over(reason)
+
+
+class _OnlyConnections(WrappingFactory):
+    """Wraps the one protocol of `wrappedFactory`. over: called with the reason for which the connection is lost."""
+
+    protocol = _OnlyConnection
+
+    def __init__(self, wrappedFactory: Any, over: Callable[[Any], object]) -> None:
+        super().__init__(wrappedFactory)
+        self.over = over
+
 
 def _serve(listen: str, factory: Any) -> None:
     """Listen until a signal comes; says where as soon as it does."""
     reactor = base.current()
     endpoint = _endpoint(serverFromString, listen)
+    if isinstance(endpoint, StandardIOEndpoint):
+        _serve_standard_io(reactor, endpoint, factory)
+        return
     failures: list[Exception] = []
 
     def failed(reason: Any) -> None:
@@ -194,6 +227,26 @@ def _serve(listen: str, factory: Any) -> None:
     if failures:
         raise CommandFailed(f"cannot listen on {listen}: {failures[0]}", Exit.IO) from failures[0]
     installation.die_by_exit_signal(reactor)
+
+
+def _serve_standard_io(reactor: Any, endpoint: StandardIOEndpoint, factory: Any) -> None:
+    """Serve the one connection to its end; what is printed is its alone."""
+    failures: list[Exception] = []
+
+    def over(reason: Any) -> None:
+        if not reason.check(ConnectionDone) and not isinstance(reason.value.__cause__, BrokenPipeError):
+            failures.append(reason.value)
+        with contextlib.suppress(ReactorNotRunning):   # it is lost because a signal has stopped the reactor
+            reactor.stop()
+
+    def start() -> None:
+        endpoint.listen(_OnlyConnections(factory, over)).addErrback(over)
+
+    reactor.callWhenRunning(start)
+    reactor.run()
+    installation.die_by_exit_signal(reactor)
+    if failures:
+        raise CommandFailed(f"standard input and output: {failures[0]}", Exit.IO) from failures[0]
 
 
 def _announce(port: Any) -> None:

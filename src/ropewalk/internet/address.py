@@ -61,6 +61,21 @@ class UNIXAddress:
         return f"UNIXAddress({None if self.name is None else os.fsdecode(self.name)!r})"
 
 
+class PipeAddress:
+    """Either end of what has no address, such as standard input and output. All of them are equal."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PipeAddress) or NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(PipeAddress)
+
+    def __repr__(self) -> str:
+        return "PipeAddress()"
+
+
 def make_address(kind: str, family: int, sockaddr: Any) -> Any:
     """The address object for a socket address of the socket module."""
     if family == socket.AF_INET:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ropewalk.errors import AlreadyListened, ConnectingCancelledError, NoProtocol
+from ropewalk.internet.address import PipeAddress
 from ropewalk.internet.defer import Deferred, execute, fail
 from ropewalk.internet.failure import Failure
 from ropewalk.internet.interfaces import (
@@ -135,11 +136,36 @@ class AdoptedStreamServerEndpoint:
         return f"<{type(self).__name__} of descriptor {self.fileno}>"
 
 
+class StandardIOEndpoint:
+    """Standard input and output of this process: one connection, which is there at once. reactor: what watches it."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def listen(self, stdioProtocolFactory: IProtocolFactory[Any]) -> Deferred[Any]:
+        """Connect a protocol of `stdioProtocolFactory`; a Deferred of the transport, a StandardIO: there is no port.
+
+        It fails with NoProtocol if the factory builds none, and with the OSError of a descriptor that is not open.
+        """
+        return execute(self._connect, stdioProtocolFactory)
+
+    def _connect(self, factory: IProtocolFactory[Any]) -> Any:
+        from ropewalk.internet.stdio import StandardIO  # few programs need it
+
+        protocol = factory.buildProtocol(PipeAddress())
+        if protocol is None:
+            raise NoProtocol(f"{factory!r} built none for standard input and output")
+        return StandardIO(protocol, reactor=self._reactor)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
 # -- to connect
 
 
 class _TCPClientEndpoint:
-    """A TCP port of some host."""
+    """A TCP port of some host. host: its name or address."""
 
     _family = socket.AF_UNSPEC
     _attempt_delay = ATTEMPT_DELAY
@@ -153,7 +179,7 @@ class _TCPClientEndpoint:
         bindAddress: tuple[str, int] | None = None,
     ) -> None:
         self._reactor = reactor
-        self._host = host
+        self.host = host
         self._port = port
         self._timeout = timeout
         self._bind_address = bindAddress
@@ -164,10 +190,10 @@ class _TCPClientEndpoint:
         It fails with the error of the attempt, with NoProtocol if the factory builds none, and with what
         buildProtocol() or connectionMade() raises. Cancelling it gives up: ConnectingCancelledError.
         """
-        return _connect(
+        return connected(
             protocolFactory,
             lambda factory: self._reactor.connectTCP(
-                self._host,
+                self.host,
                 self._port,
                 factory,
                 timeout=self._timeout,
@@ -178,7 +204,7 @@ class _TCPClientEndpoint:
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._host} port {self._port}>"
+        return f"<{type(self).__name__} {self.host} port {self._port}>"
 
 
 class TCP4ClientEndpoint(_TCPClientEndpoint):
@@ -233,7 +259,7 @@ class UNIXClientEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory[T]) -> Deferred[T]:
         """Connect a protocol of `protocolFactory`; a Deferred of it, as that of TCP4ClientEndpoint.connect()."""
-        return _connect(
+        return connected(
             protocolFactory,
             lambda factory: self._reactor.connectUNIX(
                 self._path, factory, timeout=self._timeout, checkPID=self._checkPID
@@ -253,8 +279,8 @@ def connectProtocol(endpoint: IStreamClientEndpoint, protocol: T) -> Deferred[T]
     return connected
 
 
-def _connect(factory: IProtocolFactory[T], start: Callable[[ClientFactory], IConnector]) -> Deferred[T]:
-    """A Deferred of the protocol of `factory`, which `start` connects."""
+def connected(factory: IProtocolFactory[T], start: Callable[[ClientFactory], IConnector]) -> Deferred[T]:
+    """A Deferred of the protocol of `factory`, which `start` connects, as that of TCP4ClientEndpoint.connect()."""
     attempt = _Attempt(factory)
     try:
         start(attempt)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+INT_MAX = 2**31 - 1   # what listen(2) takes, and descriptors are
+
 
 def quoteStringArgument(argument: str) -> str:
     """`argument` so that it stands for itself in an endpoint string, whatever characters it has.
@@ -152,6 +154,10 @@ class Values:
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
             return float(text)
         raise self.wrong(name, "a number of seconds")
+
+    def backlog(self) -> int:
+        """How many connections the system is to keep waiting."""
+        return self.number("backlog", 0, INT_MAX, 50)
 
     def mode(self, name: str, default: int) -> int:
         """The permissions of `name`, octal digits as chmod takes them."""

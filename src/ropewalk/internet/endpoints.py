@@ -6,11 +6,15 @@ A string names the kind of endpoint and its arguments, each after a ':', in orde
     unix:/run/my.sock:mode=660:backlog=50       with a lock file, unless lockfile=0
     fd:7                                        the listening socket that this process inherited as descriptor 7
     systemd:name=http                           one that systemd passed, by FileDescriptorName= or by index=0
+    ssl:443:privateKey=key.pem:certKey=cert.pem TLS by one certificate
+    tls:/etc/tls:port=443                       TLS by the PEM files of a folder, each for its own hosts
     haproxy:tcp:8080                            any other, behind a proxy that speaks PROXY (version 1 or 2)
+    stdio:                                      standard input and output: one connection, there at once
 
 The family of such a socket is found out; with domain=INET, INET6 or UNIX it has to be that one. To connect:
 
     tcp:example.org:80:timeout=10               by any address of the name; bindAddress= is the local address
+    tls:example.org:443:trustRoots=/my/cas      TLS; endpoint= is the way there (tcp: to that host and port)
     unix:/run/my.sock:timeout=10                checkPID=1 (or lockfile=1) fails at once if nobody holds the lock file
 
 A backslash takes the meaning from the character after it: interface=\\:\\:1. The tables at the end have a parser for
@@ -28,6 +32,7 @@ from ropewalk.internet import endpoint_plugins, systemd
 from ropewalk.internet.endpoint_classes import (
     AdoptedStreamServerEndpoint,
     HostnameEndpoint,
+    StandardIOEndpoint,
     TCP4ClientEndpoint,
     TCP4ServerEndpoint,
     TCP6ClientEndpoint,
@@ -36,12 +41,19 @@ from ropewalk.internet.endpoint_classes import (
     UNIXServerEndpoint,
     connectProtocol,
 )
-from ropewalk.internet.endpoint_strings import Description, Values, quoteStringArgument
+from ropewalk.internet.endpoint_processes import ProcessEndpoint, StandardErrorBehavior
+from ropewalk.internet.endpoint_strings import INT_MAX, Description, Values, quoteStringArgument
+from ropewalk.internet.endpoint_tls import SSL4ClientEndpoint, SSL4ServerEndpoint, wrapClientTLS, wrapServerTLS
 from ropewalk.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 
 __all__ = [
     "AdoptedStreamServerEndpoint",
     "HostnameEndpoint",
+    "ProcessEndpoint",
+    "SSL4ClientEndpoint",
+    "SSL4ServerEndpoint",
+    "StandardErrorBehavior",
+    "StandardIOEndpoint",
     "TCP4ClientEndpoint",
     "TCP4ServerEndpoint",
     "TCP6ClientEndpoint",
@@ -52,6 +64,8 @@ __all__ = [
     "connectProtocol",
     "quoteStringArgument",
     "serverFromString",
+    "wrapClientTLS",
+    "wrapServerTLS",
 ]
 
 
@@ -111,13 +125,13 @@ def _tcp_server(reactor: Any, description: Description) -> IStreamServerEndpoint
     values = description.bind("port", "interface", "backlog")
     interface = values.text("interface", "")
     endpoint = TCP6ServerEndpoint if ":" in interface else TCP4ServerEndpoint
-    return endpoint(reactor, values.number("port", 0, 65535), _backlog(values), interface)
+    return endpoint(reactor, values.number("port", 0, 65535), values.backlog(), interface)
 
 
 def _tcp6_server(reactor: Any, description: Description) -> IStreamServerEndpoint:
     values = description.bind("port", "interface", "backlog")
     return TCP6ServerEndpoint(
-        reactor, values.number("port", 0, 65535), _backlog(values), values.text("interface", "::")
+        reactor, values.number("port", 0, 65535), values.backlog(), values.text("interface", "::")
     )
 
 
@@ -126,19 +140,15 @@ def _unix_server(reactor: Any, description: Description) -> IStreamServerEndpoin
     return UNIXServerEndpoint(
         reactor,
         values.filled("address", "a path"),
-        _backlog(values),
+        values.backlog(),
         values.mode("mode", 0o666),
         values.switch("lockfile", True),
     )
 
 
-def _backlog(values: Values) -> int:
-    return values.number("backlog", 0, _INT_MAX, 50)
-
-
 def _fd_server(reactor: Any, description: Description) -> IStreamServerEndpoint:
     values = description.bind("descriptor", "domain")
-    return _adopted(reactor, values, "descriptor", values.number("descriptor", 0, _INT_MAX))
+    return _adopted(reactor, values, "descriptor", values.number("descriptor", 0, INT_MAX))
 
 
 def _systemd_server(reactor: Any, description: Description) -> IStreamServerEndpoint:
@@ -214,6 +224,12 @@ def _family_and_type(descriptor: int) -> tuple[socket.AddressFamily, socket.Sock
         looked_at.detach()
 
 
+def _stdio_server(reactor: Any, description: Description) -> IStreamServerEndpoint:
+    if [argument.value for argument in description.arguments] not in ([], [""]):
+        raise description.fault(description.arguments[0].start, "stdio takes no arguments")
+    return StandardIOEndpoint(reactor)
+
+
 def _haproxy_server(reactor: Any, description: Description) -> IStreamServerEndpoint:
     inner = description.inner()
     if (inner.kind.key, inner.kind.value) == (None, description.kind.value):
@@ -245,7 +261,17 @@ def _unix_client(reactor: Any, description: Description) -> IStreamClientEndpoin
     return UNIXClientEndpoint(reactor, path, values.seconds("timeout", 30.0), values.switch(check, False))
 
 
-_INT_MAX = 2**31 - 1   # what listen(2) and descriptors are
+def _tls_parser(name: str) -> _Parser:
+    """The parser of that name in a module that imports ssl and more, which few programs need."""
+
+    def parse(reactor: Any, description: Description) -> Any:
+        from ropewalk.internet import endpoint_tls_strings
+
+        return getattr(endpoint_tls_strings, name)(reactor, description)
+
+    return parse
+
+
 _DOMAINS = {
     name: getattr(socket, f"AF_{name}") for name in ("INET", "INET6", "UNIX") if hasattr(socket, f"AF_{name}")
 }
@@ -254,12 +280,17 @@ _DOMAIN_NAMES = " or ".join(_DOMAINS)
 _SERVERS: dict[str, _Parser] = {
     "fd": _fd_server,
     "haproxy": _haproxy_server,
+    "ssl": _tls_parser("ssl_server"),
+    "stdio": _stdio_server,
     "systemd": _systemd_server,
     "tcp": _tcp_server,
     "tcp6": _tcp6_server,
+    "tls": _tls_parser("tls_server"),
     "unix": _unix_server,
 }
 _CLIENTS: dict[str, _Parser] = {
+    "ssl": _tls_parser("ssl_client"),
     "tcp": _tcp_client,
+    "tls": _tls_parser("tls_client"),
     "unix": _unix_client,
 }

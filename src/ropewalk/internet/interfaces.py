@@ -44,6 +44,7 @@ from ropewalk.internet.interface_parts.networking import (
     IReactorUNIX,
     IReactorUNIXDatagram,
 )
+from ropewalk.internet.interface_parts.processes import IProcessProtocol, IProcessTransport, IReactorProcess
 from ropewalk.internet.interface_parts.protocols import (
     IAddress,
     IFileDescriptorReceiver,
@@ -71,6 +72,15 @@ from ropewalk.internet.interface_parts.streams import (
     ITransport,
     IUNIXTransport,
 )
+from ropewalk.internet.interface_parts.tls import (
+    IHandshakeListener,
+    INegotiated,
+    IOpenSSLContextFactory,
+    IProtocolNegotiationFactory,
+    IReactorSSL,
+    ISSLTransport,
+    ITLSTransport,
+)
 
 __all__ = [
     "IAddress",
@@ -81,14 +91,20 @@ __all__ = [
     "IFileDescriptorReceiver",
     "IHalfCloseableDescriptor",
     "IHalfCloseableProtocol",
+    "IHandshakeListener",
     "IHostResolution",
     "IHostnameResolver",
     "IListeningPort",
     "ILoggingContext",
     "IMulticastTransport",
+    "INegotiated",
+    "IOpenSSLContextFactory",
+    "IProcessProtocol",
+    "IProcessTransport",
     "IProducer",
     "IProtocol",
     "IProtocolFactory",
+    "IProtocolNegotiationFactory",
     "IPullProducer",
     "IPushProducer",
     "IReactorCore",
@@ -98,6 +114,8 @@ __all__ = [
     "IReactorMulticast",
     "IReactorPluggableNameResolver",
     "IReactorPluggableResolver",
+    "IReactorProcess",
+    "IReactorSSL",
     "IReactorSocket",
     "IReactorTCP",
     "IReactorTCP2",
@@ -110,12 +128,14 @@ __all__ = [
     "IReadWriteDescriptor",
     "IResolutionReceiver",
     "IResolverSimple",
+    "ISSLTransport",
     "IStreamClientEndpoint",
     "IStreamClientEndpointStringParserWithReactor",
     "IStreamServerEndpoint",
     "IStreamServerEndpointStringParser",
     "ISystemHandle",
     "ITCPTransport",
+    "ITLSTransport",
     "ITransport",
     "IUDPTransport",
     "IUNIXDatagramConnectedTransport",

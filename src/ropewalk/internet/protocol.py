@@ -185,6 +185,57 @@ class ReconnectingClientFactory(ClientFactory):
         self.continueTrying = 1
 
 
+class ProcessProtocol(BaseProtocol):
+    """A child process, as the program sees it; `self.transport` is its IProcessTransport."""
+
+    def logPrefix(self) -> str:
+        """What log lines call this protocol."""
+        return type(self).__name__
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """The child wrote `data` to its descriptor `childFD`; by default calls outReceived() and errReceived()."""
+        if childFD == 1:
+            self.outReceived(data)
+        elif childFD == 2:
+            self.errReceived(data)
+
+    def outReceived(self, data: bytes) -> None:
+        """The child wrote to its standard output; cut anywhere. For the program to override."""
+
+    def errReceived(self, data: bytes) -> None:
+        """The child wrote to its standard error; cut anywhere. For the program to override."""
+
+    def childConnectionLost(self, childFD: int) -> None:
+        """The pipe that is the child's `childFD` is closed; by default calls the one of the following that is for it.
+
+        The child may still run, and it may have exited before.
+        """
+        if childFD == 0:
+            self.inConnectionLost()
+        elif childFD == 1:
+            self.outConnectionLost()
+        elif childFD == 2:
+            self.errConnectionLost()
+
+    def inConnectionLost(self) -> None:
+        """The child's standard input is closed. For the program to override."""
+
+    def outConnectionLost(self) -> None:
+        """The child's standard output is closed. For the program to override."""
+
+    def errConnectionLost(self) -> None:
+        """The child's standard error is closed. For the program to override."""
+
+    def processExited(self, reason: Failure[Any]) -> None:
+        """The child has exited; more of what it wrote may come. `reason` as in processEnded(). To be overridden."""
+
+    def processEnded(self, reason: Failure[Any]) -> None:
+        """The child has exited and its pipes are closed: nothing more will come. For the program to override.
+
+        reason: its value is a ProcessDone, or a ProcessTerminated with the `exitCode` or the `signal`.
+        """
+
+
 class AbstractDatagramProtocol:
     """Receives datagrams, of any transport. transport: the port it receives from and sends by; None without one."""
 

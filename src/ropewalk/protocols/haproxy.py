@@ -50,7 +50,7 @@ class HAProxyProtocolWrapper(ProtocolWrapper):
 
     proxyInfo: ProxyInfo | None = None
     _paused = False
-    _early = b""   # came with the header, when the protocol had paused already
+    _early = b""   # came with the header, and the protocol has yet to get it
     _delivery: Any = None
 
     def getPeer(self) -> Any:
@@ -71,11 +71,19 @@ class HAProxyProtocolWrapper(ProtocolWrapper):
             self.loseConnection()
             return
         self.wrappedProtocol = protocol
+        self._early = early
         protocol.makeConnection(self)
-        if self._paused:
-            self._early = early
-        elif early and self._is_open():
-            protocol.dataReceived(early)
+        if not self._paused:
+            early, self._early = self._early, b""
+            if early and self._is_open():
+                protocol.dataReceived(early)
+
+    def startTLS(
+        self, contextFactory: Any, normal: bool = True, *, serverHostname: str | None = None, received: bytes = b""
+    ) -> None:
+        """Go on over TLS, which what came with the header is a part of already. See Stream.startTLS()."""
+        early, self._early = self._early, b""
+        self.transport.startTLS(contextFactory, normal, serverHostname=serverHostname, received=received + early)
 
     def _is_open(self) -> bool:
         return bool(self.connected and not self.disconnecting)
@@ -102,7 +110,7 @@ class HAProxyProtocolWrapper(ProtocolWrapper):
         if self._paused:
             return
         early, self._early = self._early, b""
-        if self._is_open():
+        if early and self._is_open():
             self.call_program(self.wrappedProtocol, "dataReceived", early)
         if self._is_open() and not self._paused:
             super().resumeProducing()

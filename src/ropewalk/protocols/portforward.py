@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ropewalk.internet.error import ConnectionDone
+from ropewalk.internet.error import ConnectionDone, ConnectionTruncated, TLSError
 from ropewalk.internet.failure import Failure
 from ropewalk.internet.protocol import ClientFactory, Factory, Protocol
 
@@ -64,6 +64,15 @@ class ProxyClient(Proxy):
         there.registerProducer(here, True)
         there.resumeProducing()
 
+    def connectionLost(self, reason: Failure[Any]) -> None:
+        if self.peer is not None and reason.check(TLSError) and not reason.check(ConnectionTruncated):
+            _log.warning("%s", _in_vain(self.peer.transport, reason))   # a reset does not tell the peer why
+        super().connectionLost(reason)
+
+
+def _in_vain(transport: Any, reason: Failure[Any]) -> str:
+    return f"the connection from {transport.getPeer()} cannot be forwarded: {reason.value}"
+
 
 def _send_at_once(transport: Any) -> None:
     """The senders have gathered their data already; done again (Nagle's algorithm), it would wait for an ACK."""
@@ -91,7 +100,7 @@ class ProxyClientFactory(ClientFactory):
         """The destination cannot be reached: the server side is closed."""
         transport = self.server.transport
         if transport.connected:
-            _log.warning("the connection from %s cannot be forwarded: %s", transport.getPeer(), reason.value)
+            _log.warning("%s", _in_vain(transport, reason))
             transport.loseConnection()
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ropewalk.internet.endpoints import (
         AdoptedStreamServerEndpoint,
         HostnameEndpoint,
+        ProcessEndpoint,
+        SSL4ClientEndpoint,
+        SSL4ServerEndpoint,
+        StandardIOEndpoint,
         TCP4ClientEndpoint,
         TCP4ServerEndpoint,
         TCP6ClientEndpoint,
@@ -21,11 +25,15 @@ if TYPE_CHECKING:
         UNIXClientEndpoint,
         UNIXServerEndpoint,
     )
-    from ropewalk.internet.protocol import DatagramProtocol, Factory, Protocol
+    from ropewalk.internet.protocol import DatagramProtocol, Factory, ProcessProtocol, Protocol
+    from ropewalk.internet.serialport import SerialPort
+    from ropewalk.internet.ssl import CertificateOptions, ClientTLSOptions, ContextFactory, PEMFolder, SNIMap
+    from ropewalk.internet.stdio import StandardIO
     from ropewalk.internet.task import Clock
     from ropewalk.transports.connector import Connector
     from ropewalk.transports.multicast import MulticastPort
     from ropewalk.transports.port import ListeningPort
+    from ropewalk.transports.process import Process
     from ropewalk.transports.resolver import FirstAddress, FromSimple, HostResolution, ThreadedResolver
     from ropewalk.transports.stream import Stream
     from ropewalk.transports.tcp import TCPStream
@@ -59,6 +67,10 @@ def reactor_on_the_network(
     interfaces.IReactorSocket,
 ]:
     return its, its, its, its, its, its, its
+
+
+def reactor_with_children(its: Reactor) -> interfaces.IReactorProcess:
+    return its
 
 
 def clock(its: Clock) -> interfaces.IReactorTime:
@@ -99,6 +111,10 @@ def unix_connection(
     return its, its, its
 
 
+def standard_io(its: StandardIO | SerialPort) -> interfaces.ITransport:
+    return its
+
+
 def port(its: ListeningPort) -> tuple[interfaces.IListeningPort, interfaces.ISystemHandle]:
     return its, its
 
@@ -123,6 +139,16 @@ def connected_unix_datagram_port(its: ConnectedUNIXDatagramPort) -> interfaces.I
     return its
 
 
+def process(
+    its: Process,
+) -> tuple[interfaces.IProcessTransport, interfaces.ITransport, interfaces.IConsumer, interfaces.IPushProducer]:
+    return its, its, its, its
+
+
+def process_protocol(its: ProcessProtocol) -> tuple[interfaces.IProcessProtocol, interfaces.ILoggingContext]:
+    return its, its
+
+
 def protocol(its: Protocol) -> tuple[interfaces.IProtocol, interfaces.ILoggingContext]:
     return its, its
 
@@ -136,12 +162,42 @@ def datagram_protocol(its: DatagramProtocol) -> interfaces.ILoggingContext:
 
 
 def server_endpoint(
-    its: TCP4ServerEndpoint | TCP6ServerEndpoint | UNIXServerEndpoint | AdoptedStreamServerEndpoint,
+    its: TCP4ServerEndpoint
+    | TCP6ServerEndpoint
+    | UNIXServerEndpoint
+    | AdoptedStreamServerEndpoint
+    | StandardIOEndpoint,
 ) -> interfaces.IStreamServerEndpoint:
     return its
 
 
 def client_endpoint(
-    its: TCP4ClientEndpoint | TCP6ClientEndpoint | HostnameEndpoint | UNIXClientEndpoint,
+    its: TCP4ClientEndpoint | TCP6ClientEndpoint | HostnameEndpoint | UNIXClientEndpoint | ProcessEndpoint,
 ) -> interfaces.IStreamClientEndpoint:
+    return its
+
+
+def reactor_with_tls(its: Reactor) -> interfaces.IReactorSSL:
+    return its
+
+
+def secured_tcp_connection(its: TCPStream) -> tuple[interfaces.ITLSTransport, interfaces.INegotiated]:
+    return its, its
+
+
+def secured_unix_connection(its: UNIXStream) -> tuple[interfaces.ISSLTransport, interfaces.INegotiated]:
+    return its, its
+
+
+def context_factory(
+    its: CertificateOptions | ClientTLSOptions | ContextFactory | SNIMap | PEMFolder,
+) -> interfaces.IOpenSSLContextFactory:
+    return its
+
+
+def server_endpoint_of_tls(its: SSL4ServerEndpoint) -> interfaces.IStreamServerEndpoint:
+    return its
+
+
+def client_endpoint_of_tls(its: SSL4ClientEndpoint) -> interfaces.IStreamClientEndpoint:
     return its
