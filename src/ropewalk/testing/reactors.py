@@ -31,6 +31,7 @@ class MemoryReactor(MemoryLoop):
     """A reactor that keeps what was asked of it.
 
     tcpServers: (port, factory, backlog, interface); tcpClients: (host, port, factory, timeout, bindAddress);
+    sslServers, sslClients: the same, with the context factory behind the factory;
     unixServers: (address, factory, backlog, mode, wantPID); unixClients: (address, factory, timeout, checkPID);
     udpPorts: (port, protocol, interface, maxPacketSize); multicastPorts: the same and listenMultiple;
     unixDatagramServers: (address, protocol, maxPacketSize, mode); unixDatagramClients: the same and bindAddress;
@@ -49,6 +50,8 @@ class MemoryReactor(MemoryLoop):
         self.triggers: dict[str, dict[str, list[_Call]]] = {}
         self.tcpServers: list[tuple[Any, Any, int, Any]] = []
         self.tcpClients: list[tuple[str, Any, Any, Any, Any]] = []
+        self.sslServers: list[tuple[Any, Any, Any, int, Any]] = []
+        self.sslClients: list[tuple[str, Any, Any, Any, Any, Any]] = []
         self.unixServers: list[tuple[Any, Any, int, int, bool]] = []
         self.unixClients: list[tuple[Any, Any, Any, bool]] = []
         self.udpPorts: list[tuple[int, Any, str, int]] = []
@@ -141,15 +144,39 @@ class MemoryReactor(MemoryLoop):
     def listenTCP(self, port: Any, factory: Any, backlog: int = 50, interface: str | None = "") -> MemoryPort:
         """Keep the arguments in `tcpServers`; returns the port, which gets a number if `port` is 0."""
         self.tcpServers.append((port, factory, backlog, interface))
-        bound_to = getattr(port, "interface", interface) or "0.0.0.0"
-        number = getattr(port, "port", port) or next(self._free_ports)
-        return self._listen(factory, _ip_address("TCP", bound_to, number))
+        return self._listen(factory, self._tcp_address(port, interface))
 
     def connectTCP(
         self, host: str, port: Any, factory: Any, timeout: float | None = 30, bindAddress: Any = None, **options: Any
     ) -> MemoryConnector:
         """Keep the arguments in `tcpClients`; returns the connector, whose accept() or fail() ends the attempt."""
         self.tcpClients.append((host, port, factory, timeout, bindAddress))
+        return self._connect(factory, _ip_address("TCP", host, port))
+
+    # -- IReactorSSL
+
+    def listenSSL(
+        self, port: Any, factory: Any, contextFactory: Any, backlog: int = 50, interface: str | None = ""
+    ) -> MemoryPort:
+        """Keep the arguments in `sslServers`; returns the port. Its connections are in the clear, without a handshake.
+
+        Nothing is asked of `contextFactory`, which may be anything.
+        """
+        self.sslServers.append((port, factory, contextFactory, backlog, interface))
+        return self._listen(factory, self._tcp_address(port, interface))
+
+    def connectSSL(
+        self,
+        host: str,
+        port: Any,
+        factory: Any,
+        contextFactory: Any,
+        timeout: float | None = 30,
+        bindAddress: Any = None,
+    ) -> MemoryConnector:
+        """Keep the arguments in `sslClients`; returns the connector. Its connection is in the clear, as listenSSL()'s.
+        """
+        self.sslClients.append((host, port, factory, contextFactory, timeout, bindAddress))
         return self._connect(factory, _ip_address("TCP", host, port))
 
     # -- IReactorUNIX, IReactorUNIXDatagram
@@ -250,6 +277,11 @@ class MemoryReactor(MemoryLoop):
         self.readers.clear()
         self.writers.clear()
         return watched
+
+    def _tcp_address(self, port: Any, interface: str | None) -> Any:
+        """The address that `port`, a number or what makeBinding made, gets."""
+        bound_to = getattr(port, "interface", interface) or "0.0.0.0"
+        return _ip_address("TCP", bound_to, getattr(port, "port", port) or next(self._free_ports))
 
     def _listen(self, factory: Any, address: Any) -> MemoryPort:
         port = MemoryPort(self, factory, address)
@@ -468,8 +500,10 @@ class RaisingMemoryReactor:
     def _cannot_connect(self, *args: Any, **kwargs: Any) -> Any:
         raise self._connect_exception
 
-    listenTCP = listenUNIX = listenUDP = listenMulticast = listenUNIXDatagram = adoptStreamPort = _cannot_listen
-    connectTCP = connectUNIX = connectUNIXDatagram = adoptStreamConnection = adoptDatagramPort = _cannot_connect
+    listenTCP = listenSSL = listenUNIX = listenUDP = listenMulticast = listenUNIXDatagram = _cannot_listen
+    adoptStreamPort = _cannot_listen
+    connectTCP = connectSSL = connectUNIX = connectUNIXDatagram = _cannot_connect
+    adoptStreamConnection = adoptDatagramPort = _cannot_connect
 
 
 def _ip_address(kind: str, host: str, port: Any) -> Any:

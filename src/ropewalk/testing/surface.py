@@ -34,6 +34,7 @@ _TCP = ["ropewalk.transports.tcp:TCPStream"]
 _UNIX = ["ropewalk.transports.unix:UNIXStream"]
 _STREAM = ["ropewalk.transports.stream:Stream"]
 _UDP_PORT = ["ropewalk.transports.udp:UDPPort"]
+_PROCESS = ["ropewalk.transports.process:Process"]
 _DATAGRAMS = "ropewalk.transports.unix_datagram"
 _ENDPOINTS = "ropewalk.internet.endpoints"
 
@@ -46,11 +47,13 @@ PROVIDED = [
     ("IReactorPluggableResolver", "the reactor", _REACTOR),
     ("IReactorPluggableNameResolver", "the reactor", _REACTOR),
     ("IReactorTCP2", "the reactor", _REACTOR),
+    ("IReactorSSL", "the reactor", _REACTOR),
     ("IReactorUDP", "the reactor", _REACTOR),
     ("IReactorMulticast", "the reactor", _REACTOR),
     ("IReactorUNIX", "the reactor", _REACTOR),
     ("IReactorUNIXDatagram", "the reactor", _REACTOR),
     ("IReactorSocket", "the reactor", _REACTOR),
+    ("IReactorProcess", "the reactor", _REACTOR),
     ("IDelayedCall", "a delayed call", ["ropewalk.core.timers:DelayedCall"]),
     ("IResolverSimple", "the resolver", ["ropewalk.transports.resolver:FirstAddress"]),
     (
@@ -64,10 +67,14 @@ PROVIDED = [
         "who asks a resolver",
         ["ropewalk.transports.tcp:_Lookup", "ropewalk.transports.resolver:_Waiting"],
     ),
-    ("ITCPTransport", "a TCP connection", _TCP),
+    ("ITLSTransport", "a TCP connection", _TCP),
+    ("INegotiated", "a TCP connection", _TCP),
     ("ISystemHandle", "a TCP connection", _TCP),
     ("IUNIXTransport", "a UNIX connection", _UNIX),
     ("ISystemHandle", "a UNIX connection", _UNIX),
+    ("IProcessTransport", "a process", _PROCESS),
+    ("IConsumer", "a process", _PROCESS),
+    ("IPushProducer", "a process", _PROCESS),
     ("IConsumer", "a connection", _STREAM),
     ("IPushProducer", "a connection", _STREAM),
     ("IListeningPort", "a TCP port", ["ropewalk.transports.tcp:Port"]),
@@ -84,16 +91,20 @@ PROVIDED = [
     ("IStreamServerEndpoint", "a TCP endpoint", [f"{_ENDPOINTS}:TCP4ServerEndpoint"]),
     ("IStreamServerEndpoint", "a UNIX endpoint", [f"{_ENDPOINTS}:UNIXServerEndpoint"]),
     ("IStreamServerEndpoint", "an endpoint over a socket", [f"{_ENDPOINTS}:AdoptedStreamServerEndpoint"]),
+    ("IStreamServerEndpoint", "an endpoint of TLS", [f"{_ENDPOINTS}:SSL4ServerEndpoint"]),
     ("IStreamClientEndpoint", "a TCP endpoint", [f"{_ENDPOINTS}:TCP4ClientEndpoint"]),
     ("IStreamClientEndpoint", "an endpoint by name", [f"{_ENDPOINTS}:HostnameEndpoint"]),
     ("IStreamClientEndpoint", "a UNIX endpoint", [f"{_ENDPOINTS}:UNIXClientEndpoint"]),
+    ("IStreamClientEndpoint", "an endpoint of TLS", [f"{_ENDPOINTS}:SSL4ClientEndpoint"]),
+    ("IStreamClientEndpoint", "an endpoint of a process", [f"{_ENDPOINTS}:ProcessEndpoint"]),
 ]
 # The same for what no interface has: functions of a class or of a module.
 ALSO_PROVIDED: list[tuple[str, list[str]]] = [
     ("ropewalk.core.threads:ThreadPool", ["adjustPoolsize", "callInThread", "callInThreadWithCallback"]),
     ("ropewalk.internet.tcp", ["makeBinding"]),
-    (_ENDPOINTS, ["serverFromString", "clientFromString", "connectProtocol"]),
+    (_ENDPOINTS, ["serverFromString", "clientFromString", "connectProtocol", "wrapClientTLS", "wrapServerTLS"]),
     (_STREAM[0], ["sendfile"]),
+    ("ropewalk.internet.utils", ["getProcessOutput", "getProcessValue", "getProcessOutputAndValue"]),
     (_UNIX[0], ["getPeerCredentials"]),
     (_UDP_PORT[0], ["writeSequence"]),
 ]
@@ -102,7 +113,11 @@ ASKED = [
     "IProtocol",
     "IHalfCloseableProtocol",
     "IFileDescriptorReceiver",
+    "IHandshakeListener",
+    "IProcessProtocol",
     "IProtocolFactory",
+    "IProtocolNegotiationFactory",
+    "IOpenSSLContextFactory",
     "IPushProducer",
     "IPullProducer",
     "IReadDescriptor",
@@ -116,16 +131,23 @@ ASKED = [
     "IStreamClientEndpointStringParserWithReactor",
 ]
 NEVER_CALLED = ("IHalfCloseableDescriptor", "writeConnectionLost")   # not by Twisted's reactors either
-ALSO_ASKED = ["ClientFactory", "AbstractDatagramProtocol", "DatagramProtocol", "ConnectedDatagramProtocol"]
+ALSO_ASKED = [
+    "ClientFactory",
+    "ProcessProtocol",
+    "AbstractDatagramProtocol",
+    "DatagramProtocol",
+    "ConnectedDatagramProtocol",
+]
 
 _TITLE = """# The surface, and the behaviours that use it
 
 Measured on the {reactor} reactor by `python -m ropewalk.testing.surface`, which runs the contract
 (`ropewalk.testing.contract`) and sees which calls cross the border between the engine and the program. An optional
-argument counts where it is given a value other than its default. Those of a program's methods are not listed: it is the
-engine's choice whether to pass them. Nor is `IHalfCloseableDescriptor.writeConnectionLost`, which no reactor calls,
-Twisted's included. What an interface inherits is listed with it: IReactorTCP with IReactorTCP2, ITransport with
-ITCPTransport and IUNIXTransport, IReactorFromThreads and IReactorInThreads with IReactorThreads."""
+argument counts where it is given a value other than its default. Those of a program's methods are not listed: it is
+the engine's choice whether to pass them. Nor is `IHalfCloseableDescriptor.writeConnectionLost`, which no reactor
+calls, Twisted's included. What an interface inherits is listed with it: IReactorTCP with IReactorTCP2, ITCPTransport
+with ITLSTransport, ITransport with that and IUNIXTransport, ISSLTransport with INegotiated, IReactorFromThreads and
+IReactorInThreads with IReactorThreads."""
 
 
 def parts() -> list[Part]:

@@ -103,7 +103,8 @@ class MemoryChannel:
         """From now on `loop` tells `handler` what want() asked for."""
         self._loop = loop
         self.handler = handler
-        loop.channels.append(self)
+        if self not in loop.channels:
+            loop.channels.append(self)
 
     @property
     def readiness(self) -> int:
