@@ -16,7 +16,7 @@ demo: $(VENV)/.base
 	$(BIN)/python -m examples.demo
 
 test: $(VENV)/.test
-	@tools/debian-packages strace ip=iproute2
+	@tools/debian-packages strace ip=iproute2 openssl curl
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.lint
@@ -24,6 +24,7 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench
+	@tools/debian-packages cc=gcc /usr/include/stdlib.h=libc6-dev openssl /usr/include/openssl/ssl.h=libssl-dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:

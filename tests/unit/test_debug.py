@@ -64,6 +64,8 @@ USES: dict[str, Callable[[Any, Any], object]] = {
     "iterate": lambda reactor, reader: reactor.iterate(0),
     "listenTCP": lambda reactor, reader: reactor.listenTCP(0, ServerFactory(), interface="127.0.0.1"),
     "connectTCP": lambda reactor, reader: reactor.connectTCP("127.0.0.1", 9, None),
+    "listenSSL": lambda reactor, reader: reactor.listenSSL(0, ServerFactory(), None, interface="127.0.0.1"),
+    "connectSSL": lambda reactor, reader: reactor.connectSSL("127.0.0.1", 9, None, None),
 }
 
 

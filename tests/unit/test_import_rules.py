@@ -40,11 +40,13 @@ ALSO = {
     "testing/contract/forwarding.py": {"protocols"},   # port forwarding is a part of the contract
     "testing/contract/policies.py": {"protocols"},   # and so are policies
     "testing/contract/proxying.py": {"protocols"},   # and the PROXY protocol
+    "testing/contract/tls_endpoints.py": {"protocols"},   # and TLS behind it
     "testing/contract/lines.py": {"protocols"},   # and line receivers
     "testing/contract/file_sending.py": {"protocols"},   # and FileSender
 }
 THIRD_PARTY = {
-    "application": {"click"}, "__main__": {"click"}, "twisted": {"twisted", "zope"}, "testing": {"pytest"},
+    "application": {"click"}, "__main__": {"click"}, "twisted": {"twisted", "zope"},
+    "testing": {"cryptography", "pytest"},
 }  # fmt: skip
 TOOLKITS = "hosts"   # a toolkit is imported inside its host
 NAMES_PARTS = "core/choose.py"   # alone names concrete hosts and pollers, in strings

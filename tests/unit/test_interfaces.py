@@ -72,6 +72,7 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
         IReactorThreads,
         IReactorTCP,
         IReactorTCP2,
+        interfaces.IReactorSSL,
         interfaces.IReactorUDP,
         interfaces.IReactorMulticast,
         interfaces.IReactorSocket,
@@ -103,7 +104,10 @@ def test_ports_connectors_and_transports_have_their_interfaces(rig: Rig) -> None
         assert isinstance(connector, IConnector)
         assert not isinstance(port, IConnector)
         transport = await made
-        for interface in (ITransport, ITCPTransport, IConsumer, IPushProducer, interfaces.ISystemHandle):
+        for interface in (
+            ITransport, ITCPTransport, IConsumer, IPushProducer, interfaces.ISystemHandle, interfaces.ITLSTransport,
+            interfaces.INegotiated,
+        ):  # fmt: skip
             assert isinstance(transport, interface)
         assert not isinstance(transport, IListeningPort)
         assert not isinstance(transport, interfaces.IUNIXTransport)

@@ -86,7 +86,7 @@ def test_an_error_of_a_file_wrappers_file_is_its_exception_handlers() -> None:
         def handleException(self) -> None:
             errors.append(str(sys.exception()))
 
-    class Stuck(io.BytesIO):
+    class Stuck:
         def close(self) -> None:
             raise OSError("stuck")
 

@@ -66,7 +66,7 @@ def factory() -> Noting:
 
 INTERFACES = [
     "IReactorCore", "IReactorTCP", "IReactorUDP", "IReactorMulticast", "IReactorUNIX", "IReactorUNIXDatagram",
-    "IReactorSocket", "IReactorFDSet", "IReactorPluggableNameResolver", "IReactorTime",
+    "IReactorSocket", "IReactorFDSet", "IReactorPluggableNameResolver", "IReactorTime", "IReactorSSL",
 ]  # fmt: skip
 
 
@@ -110,6 +110,23 @@ def test_what_is_asked_of_it_is_kept(factory: Noting) -> None:
         IPv4Address("TCP", "0.0.0.0", 80), IPv4Address("TCP", "127.0.0.1", 81), UNIXAddress(b"/a"),
         IPv4Address("TCP", "0.0.0.0", 1234),
     ]  # fmt: skip
+
+
+def test_what_is_asked_of_it_for_tls_is_kept_and_connects_in_the_clear(factory: Noting) -> None:
+    reactor, context = MemoryReactor(), object()
+    port = reactor.listenSSL(443, factory, context, 7, interface="127.0.0.1")
+    reactor.listenSSL(makeBinding(interface="::1"), factory, context)
+    connector = reactor.connectSSL("example.com", 443, factory, context, 5, ("127.0.0.1", 0))
+    assert reactor.sslServers[0] == (443, factory, context, 7, "127.0.0.1")
+    assert reactor.sslClients == [("example.com", 443, factory, context, 5, ("127.0.0.1", 0))]
+    assert (reactor.tcpServers, reactor.tcpClients) == ([], [])
+    assert connector.getDestination() == IPv4Address("TCP", "example.com", 443)
+    assert port.getHost() == IPv4Address("TCP", "127.0.0.1", 443)
+    client, server, pump = connector.accept(AccumulatingProtocol())
+    client.transport.write(b"hello")
+    pump.flush()
+    assert server.data == b"hello"
+    assert not client.transport.TLS
 
 
 def test_a_port_without_a_number_gets_one_of_its_own(factory: Noting) -> None:
