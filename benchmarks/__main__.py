@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import churn, echo, files, imports, memory, plot, report, threads, timers, udp
+from benchmarks import churn, echo, files, imports, memory, plot, processes, report, threads, timers, tls, udp
 from benchmarks.harness import PEERS, ROOT, BenchmarkError, Plan
 from benchmarks.results import Results
 
 BENCHMARKS: dict[str, Callable[[Plan, Results], None]] = {
     "echo": echo.run,
     "churn": churn.run,
+    "tls": tls.run,
     "udp": udp.run,
     "files": files.run,
     "timers": timers.run,
     "threads": threads.run,
+    "processes": processes.run,
     "memory": memory.run,
     "imports": imports.run,
 }

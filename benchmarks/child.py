@@ -1,6 +1,7 @@
 """What runs in a peer's own process: `python -m benchmarks.child PEER WORKLOAD [ARGUMENT ...]`; prints one line.
 
 echo            prints the port it serves, and serves until it is killed
+tls CERTIFICATE prints the port it serves over TLS, and serves until it is killed; the file has the key, too
 udp SOCKETS     prints the ports it serves, and serves until it is killed
 files PORT PATH ...
                 sends the files, one after another, to PORT; prints for each the CPU seconds, and the bytes by which
@@ -10,6 +11,7 @@ cancel COUNT    schedules COUNT timers of 10 to 60 s, cancels each a turn later;
 post COUNT      posts COUNT calls from a thread to the sleeping loop; prints the latencies in ns, as JSON;
                 the two run where the system puts them
 cross COUNT     the same from another core
+spawn COUNT     starts COUNT children, one after another; prints the CPU us of each, its own and ours
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import sys
 import threading
 import time
@@ -31,10 +34,15 @@ FIRE_WITHIN = 0.050
 CANCELLED_AFTER = (10.0, 60.0)
 CANCEL_A_TURN = 1000
 PAUSE = 0.0003
+PROGRAM = "/bin/true"
 
 
 def serve_echo(engine: Engine) -> None:
     engine.echo(lambda port: print(port, flush=True))
+
+
+def serve_tls_echo(engine: Engine, certificate: str) -> None:
+    engine.tls_echo(certificate, lambda port: print(port, flush=True))
 
 
 def serve_udp_echo(engine: Engine, sockets: int) -> None:
@@ -153,11 +161,35 @@ def _move_to_another_core() -> None:
         os.sched_setaffinity(0, others)
 
 
+def spawn_us(engine: Engine, count: int) -> float:
+    """Return the CPU microseconds, ours and the child's, from starting a child to knowing its end and its pipes'."""
+    left = count
+    spawn, stop = engine.spawn, engine.stop
+
+    def next_one() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            stop()
+        else:
+            spawn(PROGRAM, next_one)
+
+    began = _cpu_seconds()
+    engine.run(next_one)
+    return (_cpu_seconds() - began) / count * 1e6
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 WORKLOADS: dict[str, Callable[[Engine, int], object]] = {
     "fire": fire_ns,
     "cancel": cancel_ns,
     "post": post_latencies_ns,
     "cross": cross_latencies_ns,
+    "spawn": spawn_us,
 }
 
 
@@ -166,6 +198,8 @@ def main() -> None:
     workload, *arguments = sys.argv[2:]
     if workload == "echo":
         serve_echo(engine)
+    elif workload == "tls":
+        serve_tls_echo(engine, arguments[0])
     elif workload == "udp":
         serve_udp_echo(engine, int(arguments[0]))
     elif workload == "files":

@@ -4,16 +4,18 @@ Names are `asyncio`, `uvloop`, `twisted` and `ropewalk` (both with their epollre
 two with a reactor: `ropewalk-poll`, `twisted-gtk3` (the modules pollreactor, gtk3reactor).
 
 The echo servers are what each one's documentation shows. asyncio and uvloop set TCP_NODELAY on every
-connection, Twisted and Ropewalk leave it to the program (setTcpNoDelay): each as it comes. All have the same
-backlog.
+connection, Twisted and Ropewalk leave it to the program (setTcpNoDelay), but Ropewalk sets it for TLS: each as
+it comes. All have the same backlog. Those of TLS have a certificate, and else what each one's defaults are.
 """
 
 from __future__ import annotations
 
 import importlib
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 BACKLOG = 1024
@@ -25,9 +27,10 @@ DEFAULT_REACTOR = "epoll"
 class Engine:
     """One event loop. `call_later` and `post` are its own methods: no wrapper, which would cost them all.
 
-    `echo` takes what is told the port, `udp_echo` the number of sockets and what is told their ports; both serve
-    until the process is killed. `send_file` connects to a port of 127.0.0.1, sends the file at a path, closes, and
-    returns when that is done; it may be called again.
+    `echo` takes what is told the port, `tls_echo` before that the path of a certificate with its key, `udp_echo` the
+    number of sockets and what is told their ports; they serve until the process is killed. `send_file` connects to a
+    port of 127.0.0.1, sends the file at a path, closes, and returns when that is done; it may be called again. `spawn`
+    starts a program with three pipes, and calls what it is given when that has exited and the pipes are closed.
     """
 
     call_later: Callable[..., Any]
@@ -35,8 +38,10 @@ class Engine:
     run: Callable[[Callable[[], object]], None]
     stop: Callable[[], object]
     echo: Callable[[Callable[[int], object]], None]
+    tls_echo: Callable[[str, Callable[[int], object]], None]
     udp_echo: Callable[[int, Callable[[Sequence[int]], object]], None]
     send_file: Callable[[str, int], None]
+    spawn: Callable[[str, Callable[[], object]], object]
 
 
 def make_engine(peer: str) -> Engine:
@@ -79,10 +84,16 @@ def _event_loop(module: str) -> Engine:
         loop.call_soon(first)
         loop.run_forever()
 
-    def echo(listening: Callable[[int], object]) -> None:
-        server = loop.run_until_complete(loop.create_server(Echo, "127.0.0.1", 0, backlog=BACKLOG))
+    def serve(listening: Callable[[int], object], context: ssl.SSLContext | None) -> None:
+        server = loop.run_until_complete(loop.create_server(Echo, "127.0.0.1", 0, backlog=BACKLOG, ssl=context))
         port = server.sockets[0].getsockname()[1]
         run(lambda: listening(port))
+
+    def echo(listening: Callable[[int], object]) -> None:
+        serve(listening, None)
+
+    def tls_echo(certificate: str, listening: Callable[[int], object]) -> None:
+        serve(listening, _context(certificate))
 
     def udp_echo(sockets: int, listening: Callable[[Sequence[int]], object]) -> None:
         ports = []
@@ -105,7 +116,22 @@ def _event_loop(module: str) -> Engine:
         except NotImplementedError:
             sys.exit(f"{module} has no loop.sendfile: it raises NotImplementedError")
 
-    return Engine(loop.call_later, loop.call_soon_threadsafe, run, loop.stop, echo, udp_echo, send_file)
+    class Child(asyncio.SubprocessProtocol):
+        def __init__(self, ended: Callable[[], object]) -> None:
+            self.ended = ended
+
+        def connection_lost(self, reason: Exception | None) -> None:
+            self.ended()
+
+    starting: set[asyncio.Task[Any]] = set()
+
+    def spawn(program: str, ended: Callable[[], object]) -> None:
+        task = loop.create_task(loop.subprocess_exec(lambda: Child(ended), program))
+        starting.add(task)
+        task.add_done_callback(starting.discard)
+
+    post = loop.call_soon_threadsafe
+    return Engine(loop.call_later, post, run, loop.stop, echo, tls_echo, udp_echo, send_file, spawn)
 
 
 def _reactor(package: str, name: str) -> Engine:
@@ -127,6 +153,11 @@ def _reactor(package: str, name: str) -> Engine:
 
     def echo(listening: Callable[[int], object]) -> None:
         port = reactor.listenTCP(0, EchoFactory(), backlog=BACKLOG, interface="127.0.0.1")
+        run(lambda: listening(port.getHost().port))
+
+    def tls_echo(certificate: str, listening: Callable[[int], object]) -> None:
+        context = _context(certificate) if package == "ropewalk" else _twisted_options(certificate)
+        port = reactor.listenSSL(0, EchoFactory(), context, backlog=BACKLOG, interface="127.0.0.1")
         run(lambda: listening(port.getHost().port))
 
     def udp_echo(sockets: int, listening: Callable[[Sequence[int]], object]) -> None:
@@ -165,4 +196,26 @@ def _reactor(package: str, name: str) -> Engine:
         if failures:
             failures[0].raiseException()
 
-    return Engine(reactor.callLater, reactor.callFromThread, run, reactor.stop, echo, udp_echo, send_file)
+    class Child(protocol.ProcessProtocol):  # type: ignore[misc]
+        def __init__(self, ended: Callable[[], object]) -> None:
+            self.ended = ended
+
+        def processEnded(self, reason: Any) -> None:
+            self.ended()
+
+    def spawn(program: str, ended: Callable[[], object]) -> None:
+        reactor.spawnProcess(Child(ended), program, [program], None)
+
+    post = reactor.callFromThread
+    return Engine(reactor.callLater, post, run, reactor.stop, echo, tls_echo, udp_echo, send_file, spawn)
+
+
+def _context(certificate: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def _twisted_options(certificate: str) -> Any:
+    tls: Any = importlib.import_module("twisted.internet.ssl")
+    return tls.PrivateCertificate.loadPEM(Path(certificate).read_bytes()).options()

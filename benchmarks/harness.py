@@ -113,8 +113,11 @@ def take_turns(
                 measure.rounds.setdefault(peer, []).append(value)
 
 
-def compiled(source: str) -> str:
-    """Compile `native/SOURCE` unless that has been done; return the program's path. Raises BenchmarkError."""
+def compiled(source: str, *libraries: str) -> str:
+    """Compile `native/SOURCE` unless that has been done; return the program's path. Raises BenchmarkError.
+
+    libraries: those to link, as the compiler's -l takes them.
+    """
     compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", ""), "cc", "gcc", "clang"))), None)
     if compiler is None:
         raise BenchmarkError(
@@ -122,12 +125,13 @@ def compiled(source: str) -> str:
         )
     path = NATIVE / source
     sources = b"".join(part.read_bytes() for part in (path, *sorted(NATIVE.glob("*.h"))))
-    key = hashlib.sha256(" ".join([compiler, *FLAGS]).encode() + sources).hexdigest()[:12]
+    links = [f"-l{library}" for library in libraries]
+    key = hashlib.sha256(" ".join([compiler, *FLAGS, *links]).encode() + sources).hexdigest()[:12]
     program = _cache() / f"{path.stem}-{key}"
     if program.exists():
         return str(program)
     unfinished = program.with_suffix(f".{os.getpid()}")
-    command = [compiler, *FLAGS, "-o", str(unfinished), source]
+    command = [compiler, *FLAGS, "-o", str(unfinished), source, *links]
     done = subprocess.run(command, cwd=NATIVE, capture_output=True, text=True)
     if done.returncode:
         raise BenchmarkError(f"{Path(compiler).name} cannot compile benchmarks/native/{source}: {done.stderr.strip()}")
@@ -255,8 +259,15 @@ def load_on(peer: str, plan: Plan, mode: str, connections: int, size: int, secon
     (asyncio asks for 256 kB each time): a median over processes tells more than the luck of a single one.
     """
     with echo_server(peer, plan.cores.server) as server:
-        arguments = (mode, server.port, connections, size, min(0.25, seconds / 3), seconds, server.pid)
-        counted: Mapping[str, Any] = answer_beside(server, plan.cores.load, [compiled("load.c"), *map(str, arguments)])
+        return counted_by(compiled("load.c"), server, plan, mode, connections, size, seconds)
+
+
+def counted_by(
+    program: str, server: Server, plan: Plan, mode: str, connections: int, size: int, seconds: float
+) -> Mapping[str, Any]:
+    """Return what a load generator over TCP counts of `server` in `seconds`, after a warm-up."""
+    arguments = (mode, server.port, connections, size, min(0.25, seconds / 3), seconds, server.pid)
+    counted: Mapping[str, Any] = answer_beside(server, plan.cores.load, [program, *map(str, arguments)])
     return counted
 
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmarks import churn, echo, files, imports, memory, threads, timers, udp
+from benchmarks import churn, echo, files, imports, memory, threads, timers, tls, udp
 from benchmarks.harness import BARE, C, Plan
 from benchmarks.report import ABSENT, TIMES, UNITS, label
 from benchmarks.results import Measure, Results
@@ -42,6 +42,9 @@ STYLE: dict[Any, Any] = {
 }
 SMALL = (
     (churn.NAME, churn.CPU, churn.CASE, "Churn: CPU a connection"),
+    (tls.NAME, tls.CPU, tls.ECHOES[0].name, "TLS echo, 64 connections, 64 B: CPU a message"),
+    (tls.NAME, tls.CPU, tls.ECHOES[1].name, "TLS echo, 16 connections, 64 kB: CPU a message"),
+    (tls.NAME, tls.CPU, tls.HANDSHAKE.name, "TLS: CPU a handshake"),
     (udp.NAME, udp.CPU, udp.case_name(udp.MANY, 64), "UDP echo, 64 sockets, 64 B: CPU a datagram"),
     (files.NAME, files.THROUGHPUT, "", "Sending a file of 1 GB: throughput"),
     (timers.NAME, timers.CPU, timers.FIRE, "Timer, scheduled and fired: CPU"),
@@ -57,8 +60,8 @@ TALLEST = 6.0
 def draw(plan: Plan, results: Results, path: Path) -> None:
     """Write the plot of `results` as a PNG to `path`."""
     rcParams.update(STYLE)
-    figure = pyplot.figure(figsize=(14, 17.5), layout="constrained")
-    grid = figure.add_gridspec(5, 3, height_ratios=[1.5, 1.5, 1, 1, 1])
+    figure = pyplot.figure(figsize=(14, 20.5), layout="constrained")
+    grid = figure.add_gridspec(6, 3, height_ratios=[1.5, 1.5, 1, 1, 1, 1])
     colours = _colours(plan.peers)
     _draw_echo(figure.add_subplot(grid[0, :]), plan, results.cases(echo.NAME, echo.CPU), C, colours)
     _draw_echo(figure.add_subplot(grid[1, :]), plan, results.cases(echo.NAME, echo.THROUGHPUT), "uvloop", colours)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import churn, echo, files, imports, memory, threads, timers, udp
+from benchmarks import churn, echo, files, imports, memory, processes, threads, timers, tls, udp
 from benchmarks.results import Measure, Results
 
 SUBJECT = "ropewalk"
@@ -52,6 +52,14 @@ def _echo_targets(connections: int, size: int) -> list[Target]:
     ]
 
 
+def _tls_targets(case: tls.Case) -> list[Target]:
+    return [
+        Target(tls.NAME, case.name, tls.THROUGHPUT, "asyncio", ">=", 1.3),
+        Target(tls.NAME, case.name, tls.THROUGHPUT, "uvloop", ">=", 0.95),
+        Target(tls.NAME, case.name, tls.THROUGHPUT, "twisted", ">=", 2.0),
+    ]
+
+
 def _udp_targets(size: int) -> list[Target]:
     case = udp.case_name(udp.MANY, size)
     return [
@@ -68,10 +76,15 @@ TARGETS = [
     Target(threads.NAME, threads.CASE, threads.MEDIAN, "uvloop", "<=", 1.0),
     Target(threads.NAME, threads.CROSS, threads.MEDIAN, "uvloop", "<=", 1.0),
     Target(churn.NAME, churn.CASE, churn.CPU, "uvloop", "<=", 1.2),
+    *(target for case in tls.ECHOES for target in _tls_targets(case)),
+    Target(tls.NAME, tls.HANDSHAKE.name, tls.THROUGHPUT, "uvloop", ">=", 0.95),
+    Target(tls.NAME, tls.HANDSHAKE.name, tls.CPU, "uvloop", "<=", 1.05),
     *_udp_targets(64),
     *_udp_targets(1024),
     Target(files.NAME, files.CASE, files.THROUGHPUT, "twisted", ">=", 1.3),
     Target(files.NAME, files.CASE, files.GROWTH, None, "<=", 8.0, "MB"),
+    Target(processes.NAME, processes.CASE, processes.CPU, "twisted", "<=", 1.0),
+    Target(processes.NAME, processes.CASE, processes.CPU, "asyncio", "<=", 1.0),
     Target(memory.NAME, "", memory.MEMORY, "twisted", "<=", 1.0),
     Target(imports.NAME, imports.CASE, imports.TIME, None, "<=", 50.0, "ms"),
 ]
