@@ -129,19 +129,29 @@ def _holder(path: str) -> int | None:
 
 
 def _read(path: str) -> str | None:
+    while True:
+        try:
+            return os.readlink(path)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            pass  # it is there, and no link
+        before = _stamp(path)
+        try:
+            with open(os.path.join(path, _WRITTEN), encoding="ascii", errors="replace") as file:
+                return file.read(100)
+        except (FileNotFoundError, NotADirectoryError):
+            if _stamp(path) == before is not None:  # else it was given back, and may have been taken again, meanwhile
+                raise FileExistsError(errno.EEXIST, "this is not a lock", path) from None
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    """What tells the file by this name from another one that had, or will have, the name; None if there is none."""
     try:
-        return os.readlink(path)
+        status = os.lstat(path)
     except FileNotFoundError:
         return None
-    except OSError:
-        pass  # it is there, and no link
-    try:
-        with open(os.path.join(path, _WRITTEN), encoding="ascii", errors="replace") as file:
-            return file.read(100)
-    except (FileNotFoundError, NotADirectoryError):
-        if not os.path.lexists(path):
-            return None
-        raise FileExistsError(errno.EEXIST, "this is not a lock", path) from None
+    return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
 def _remove(path: str) -> None:
