@@ -13,7 +13,8 @@ import pytest
 from ropewalk.interfaces import ERROR, HANGUP, INVALID, READ, WRITE
 from ropewalk.internet.protocol import Protocol
 from ropewalk.testing.memory import MemoryLoop, ScriptedChannel
-from ropewalk.transports.stream import BUFFER_SIZE, RECV_SIZE, SEND_SIZE, State, Stream
+from ropewalk.transports.pieces import SEND_SIZE
+from ropewalk.transports.stream import BUFFER_SIZE, RECV_SIZE, State, Stream
 
 MUCH = b"." * (BUFFER_SIZE + 1)
 

@@ -9,9 +9,9 @@ import sys
 from typing import Any
 
 from ropewalk.interfaces import INVALID, READ, WRITE, Handler, Loop
+from ropewalk.transports.pieces import Step
 from ropewalk.transports.pipe import PipeChannel
 from ropewalk.transports.shared import SharedSocket, reading_end, writing_end
-from ropewalk.transports.steps import Step
 from ropewalk.transports.stream import State, Stream
 
 _NAMES = ("standard input", "standard output", "standard error")

@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ropewalk.interfaces import INVALID, READ, WRITE, Loop, Lost
-from ropewalk.transports.steps import FileSlice, Step
+from ropewalk.transports.file_slice import FileSlice
+from ropewalk.transports.pieces import Piece, Step, as_bytes, gather
+from ropewalk.transports.secured import Secured
 
-Piece = bytes | memoryview | Step
 RECV_SIZE = 65536
-SEND_SIZE = 131072
 BUFFER_SIZE = 65536
 _DEBUG, _WARNING = 10, 30   # logging's levels
 
@@ -53,8 +53,8 @@ _WAITING = (State.ENDING, State.CLOSING)   # for the queue, and for what a produ
 _OVER = (State.CLOSED, State.BROKEN)
 
 
-class Stream:
-    """A transport over a byte stream. accepted: whether the other side has connected to this one.
+class Stream(Secured):
+    """A transport over a byte stream.
 
     loop: the reactor; channel: attached to this stream; lost: called with the reason after the protocol was told.
     """
@@ -79,9 +79,6 @@ class Stream:
         "protocol",
         "reactor",
     )
-
-    accepted = False
-    getPeer: Callable[[], Any]   # every family has it
 
     def __init__(self, loop: Loop, channel: Any, lost: Callable[[Any], object] | None = None) -> None:
         self.reactor = loop
@@ -291,7 +288,7 @@ class Stream:
         or the loss of the connection the data is dropped. Twisted's ITransport.write.
         """
         if data.__class__ is not bytes:
-            data = _as_bytes(data)
+            data = as_bytes(data)
         if self._fresh:
             try:
                 sent = self.channel.send(data)
@@ -369,7 +366,7 @@ class Stream:
         """Send the queue until it is empty or the channel takes no more."""
         queue = self._queue
         while queue:
-            piece = queue.popleft() if len(queue) == 1 else _gather(queue)
+            piece = queue.popleft() if len(queue) == 1 else gather(queue)
             try:
                 rest = self._send_piece(piece)
             except BlockingIOError:
@@ -406,36 +403,7 @@ class Stream:
         except OSError as error:
             self._break_with(error)
 
-    # -- TLS
-
-    @property
-    def TLS(self) -> bool:
-        """Whether the connection is, or is about to be, one of TLS."""
-        return hasattr(self.channel, "session")
-
-    def startTLS(
-        self, contextFactory: Any, normal: bool = True, *, serverHostname: str | None = None, received: bytes = b""
-    ) -> None:
-        """Go on over TLS, behind what was written so far.
-
-        contextFactory: an ssl.SSLContext, or what ropewalk.internet.ssl makes; normal: False to swap the roles, that of
-        the client belonging to the one who connected; serverHostname: the name that a server has to prove, where
-        `contextFactory` does not say (default: its address); received: what the program has of the peer's TLS already:
-        only what is certain to be that, for it was not protected. Raises ValueError if TLS was started already. A
-        failure is the reason that connectionLost() gets. When the connection is lost nothing happens. Twisted's
-        ITLSTransport, but for the last two.
-        """
-        from ropewalk.transports.tls import start_tls
-
-        if self.TLS:
-            raise ValueError(f"{self!r} has started TLS already")
-        if self._state in _OVER:
-            return
-        server_side = self.accepted is normal
-        if not server_side and serverHostname is None:
-            serverHostname = getattr(self.getPeer(), "host", None)
-        start_tls(self, contextFactory, server_side, serverHostname)
-        self.channel.receive(received)
+    # -- what stands between the channel and this stream
 
     def interpose(self, channel: Any, beginning: Step) -> None:
         """Send and receive through `channel` from the step `beginning` on, whose turn comes when a callback returns."""
@@ -461,22 +429,6 @@ class Stream:
         """TLS is there."""
         if hasattr(self.protocol, "handshakeCompleted"):
             self._call(self.protocol, "handshakeCompleted")
-
-    def getPeerCertificate(self, binary: bool = False) -> Any:
-        """The peer's certificate, as ssl.SSLSocket.getpeercert() gives it, or as DER; None without TLS or certificate.
-
-        There is none before the handshake is done. Twisted's ISSLTransport, where it is an object of pyOpenSSL.
-        """
-        try:
-            return self.channel.session.getpeercert(binary) if self.TLS else None
-        except ValueError:
-            return None
-
-    @property
-    def negotiatedProtocol(self) -> bytes | None:
-        """The protocol that both sides chose by ALPN (RFC 7301); None for none. Twisted's INegotiated."""
-        chosen = self.channel.session.selected_alpn_protocol() if self.TLS else None
-        return chosen.encode("ascii") if chosen else None
 
     # -- back-pressure
 
@@ -579,22 +531,3 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.protocol!r}, {self._state.name.lower()}>"
-
-
-def _gather(queue: deque[Piece]) -> Piece:
-    """The head of `queue` as one piece of SEND_SIZE bytes at most; a larger first piece as it is."""
-    first = queue.popleft()
-    size = len(first)
-    pieces: list[Any] = [first]
-    while queue and size + len(queue[0]) <= SEND_SIZE:
-        size += len(queue[0])
-        pieces.append(queue.popleft())
-    return first if len(pieces) == 1 else b"".join(pieces)
-
-
-def _as_bytes(data: Any) -> bytes:
-    try:
-        return bytes(memoryview(data))
-    except TypeError:
-        advice = ": encode it first" if isinstance(data, str) else ""
-        raise TypeError(f"a transport writes bytes, not {type(data).__name__}{advice}") from None

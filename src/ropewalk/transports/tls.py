@@ -33,28 +33,14 @@ from typing import Any
 from ropewalk.interfaces import INVALID, READ, WRITE, Loop, Lost
 from ropewalk.transports.farewell import Farewell
 from ropewalk.transports.host_names import server_name
-from ropewalk.transports.steps import Step
+from ropewalk.transports.pieces import Step
+from ropewalk.transports.tls_errors import Late, explained
 
 HANDSHAKE_LIMIT = 60.0   # seconds
 _RECORDS = 131072   # bytes of plaintext that are encrypted at a time
 _RECORD = 16384   # bytes of plaintext in one record, at most
 _READ_SIZE = 98304   # 64 kB and its records' headers at once; from 128 kB on glibc maps memory for every read
 _MOST_UNSENT = 1_000_000   # bytes of records; more are answers to a peer that asks on and on, and reads nothing
-
-_REFUSED_CERTIFICATE = {
-    "BAD_CERTIFICATE", "UNSUPPORTED_CERTIFICATE", "CERTIFICATE_REVOKED", "CERTIFICATE_EXPIRED", "CERTIFICATE_UNKNOWN",
-    "UNKNOWN_CA",
-}  # fmt: skip
-_WORDS = {
-    "HTTP_REQUEST": "the peer speaks HTTP, without TLS",
-    "WRONG_VERSION_NUMBER": "what the peer sent is no TLS",
-    "BAD_RECORD_TYPE": "what the peer sent is no TLS",
-    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": "a record was corrupted on its way",
-    "UNSUPPORTED_PROTOCOL": "no version of TLS that both sides accept",
-    "NO_PROTOCOLS_AVAILABLE": "no version of TLS that both sides accept",
-    "NO_SHARED_CIPHER": "no cipher that both sides accept",
-    "CALLBACK_FAILED": "there is no certificate for the name that the client asks for",
-}
 
 
 class Stage(enum.Enum):
@@ -208,7 +194,7 @@ class TLSChannel:
         self.want(self._wish)
 
     def _too_late(self) -> None:
-        self._give_up(_Late(f"no handshake within {self._limit:g} seconds"))
+        self._give_up(Late(f"no handshake within {self._limit:g} seconds"))
 
     def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None
@@ -222,35 +208,13 @@ class TLSChannel:
         self._stop_timer()
         with contextlib.suppress(OSError):
             self._flush()
-        self._error = Lost(self._explained(error, within))
+        self._error = Lost(explained(self._loop.kit.error, error, self._peer, within))
         return self._error
 
     def _give_up(self, error: OSError) -> None:
         """TLS is over because of `error`, which the stream is to find soon."""
         self._fail(error)
         self._soon()
-
-    def _explained(self, error: OSError, within: bool) -> Exception:
-        errors = self._loop.kit.error
-        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            how = "in the middle of the handshake" if within else "without close_notify"
-            kind, why = errors.ConnectionTruncated, f"the peer ended it {how}"
-        elif isinstance(error, ssl.SSLCertVerificationError):
-            kind, why = errors.CertificateError, self._not_accepted(error.verify_message)
-        elif isinstance(error, ssl.SSLError) and error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-            kind, why = errors.CertificateError, f"{self._peer} showed no certificate"
-        elif isinstance(error, ssl.SSLError):
-            kind, why = errors.TLSError, _in_words(error)
-        elif isinstance(error, _Late):
-            kind, why = errors.TLSError, str(error)
-        else:
-            kind, why = errors.ConnectionLost, error.strerror or str(error)
-        explained: Exception = kind(why)
-        explained.__cause__ = error
-        return explained
-
-    def _not_accepted(self, why: str) -> str:
-        return f"the certificate of {self._peer} is not accepted: {why}"
 
     # -- the channel
 
@@ -318,7 +282,7 @@ class TLSChannel:
             if self._unsent:
                 self._ask()
         if len(self._unsent) > _MOST_UNSENT:
-            self._give_up(_Late("the peer asks on and on, and reads no answer"))
+            self._give_up(Late("the peer asks on and on, and reads no answer"))
 
     def _soon(self) -> None:
         """There is something for the stream that no poller will tell."""
@@ -485,10 +449,6 @@ class TLSChannel:
         self._below.reset_on_close()
 
 
-class _Late(OSError):
-    """What the peer did not do in time."""
-
-
 class Beginning(Step):
     """The place in the queue of a stream where TLS begins."""
 
@@ -544,20 +504,3 @@ def context_of(contextFactory: Any, server_side: bool) -> ssl.SSLContext:
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f"TLS needs an ssl.SSLContext, or an object whose getContext() returns one: {contextFactory!r}")
     return context
-
-
-def _in_words(error: ssl.SSLError) -> str:
-    """What a person is told of an error of OpenSSL's, such as TLSV1_ALERT_UNKNOWN_CA."""
-    reason = error.reason
-    if not reason:
-        return str(error)
-    _, is_alert, alert = reason.partition("_ALERT_")
-    if alert in _REFUSED_CERTIFICATE:
-        return f"the peer does not accept our certificate: {_spaced(alert)}"
-    if is_alert:
-        return f"the peer says: {_spaced(alert)}"
-    return _WORDS.get(reason) or _spaced(reason)
-
-
-def _spaced(name: str) -> str:
-    return name.lower().replace("_", " ")

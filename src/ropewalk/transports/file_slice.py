@@ -1,4 +1,4 @@
-"""Steps in the queue of a stream, besides bytes: a part of a file that is to be sent, or something to be done.
+"""A part of a file in the queue of a stream.
 
 os.sendfile copies from the page cache to the socket in the kernel. Where it does not work (the file is no regular one,
 the channel is no plain socket, the file system refuses), and wherever it fails, the file is read and sent: that also
@@ -15,29 +15,10 @@ from operator import index
 from typing import Any
 
 from ropewalk.interfaces import Kit
+from ropewalk.transports.pieces import Step
 
 _SENDFILE_SIZE = 524288
 _READ_SIZE = 131072
-
-
-class Step:
-    """Something in the queue of a stream, whose turn comes when everything before it was sent."""
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        """More than any piece that is sent together with others."""
-        return sys.maxsize
-
-    def send_some(self, channel: Any) -> bool:
-        """Its turn has come, or it goes on; whether it is over. Raises OSError for an error of `channel`."""
-        raise NotImplementedError
-
-    def settle(self) -> None:
-        """It is over, and the callback in hand has returned."""
-
-    def fail(self, failure: Any) -> None:
-        """The connection is over."""
 
 
 class FileSlice(Step):
