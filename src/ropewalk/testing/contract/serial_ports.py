@@ -15,9 +15,9 @@ from ropewalk.internet import serialport
 from ropewalk.internet.defer import Deferred
 from ropewalk.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from ropewalk.internet.interfaces import IConsumer, IPushProducer, ITransport
-from ropewalk.internet.protocol import Protocol
 from ropewalk.internet.serialport import SerialPort
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.contract.standard_io import Recorder
 from ropewalk.testing.rig import LIMIT, Rig, raises
 
 BINARY = bytes(range(256))
@@ -57,31 +57,6 @@ class Cable:
             os.close(self._slave)
             os.close(self.end)
             self.end = -1
-
-
-class Recorder(Protocol):
-    """Keeps what comes. lost: a Deferred of the value of the reason."""
-
-    def __init__(self) -> None:
-        self.data = b""
-        self.lost: Deferred[Any] = Deferred()
-        self._awaited: tuple[int, Deferred[None]] | None = None
-
-    def dataReceived(self, data: bytes) -> None:
-        self.data += data
-        if self._awaited is not None and len(self.data) >= self._awaited[0]:
-            (_, arrived), self._awaited = self._awaited, None
-            arrived.callback(None)
-
-    def has(self, size: int) -> Deferred[None]:
-        """A Deferred that fires when that many bytes have come."""
-        arrived: Deferred[None] = Deferred()
-        self._awaited = size, arrived
-        self.dataReceived(b"")
-        return arrived
-
-    def connectionLost(self, reason: Any) -> None:
-        self.lost.callback(reason.value)
 
 
 @contextlib.contextmanager
