@@ -172,6 +172,15 @@ def test_standard_io_can_be_forwarded() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"HI\n", b"")
 
 
+def test_a_destination_that_refuses_is_said_and_ends_the_command_in_failure() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        ended = run([*ROPEWALK, "forward", "stdio:", f"tcp:127.0.0.1:{port}"], input=b"hi\n", stdout=subprocess.PIPE)
+    assert ended.returncode == 74
+    assert f"127.0.0.1:{port}: connection refused".encode() in ended.stderr
+
+
 # -- the terminal
 
 

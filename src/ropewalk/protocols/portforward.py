@@ -97,11 +97,11 @@ class ProxyClientFactory(ClientFactory):
         return client
 
     def clientConnectionFailed(self, connector: Any, reason: Failure[Any]) -> None:
-        """The destination cannot be reached: the server side is closed."""
+        """The destination cannot be reached: the server side is reset, for this is not the end of its data."""
         transport = self.server.transport
         if transport.connected:
             _log.warning("%s", _in_vain(transport, reason))
-            transport.loseConnection()
+            transport.abortConnection()
 
 
 class ProxyServer(Proxy):

@@ -3,7 +3,11 @@
 Two ways, and launch() decides:
 * subprocess.Popen, wherever it can say what is wanted: it leaves the parent by vfork and its child runs no Python.
 * One os.fork of ours, for what Popen has no words for: a descriptor under another number than 0, 1 and 2, one of these
-  closed, a controlling terminal, signals that are blocked here, or that the program ignores.
+  closed, a controlling terminal, signals that are blocked here, or ignored where handled() cannot help.
+
+A program inherits what its parent ignores (nohup and a shell's & ignore some signals), but not what its parent handles;
+so the main thread, which alone may, handles those signals, by doing nothing, while Popen is at work. SIGCHLD is left
+alone: whether it is ignored decides who reaps.
 
 What our child may do between fork and exec. Of the threads only the one that forked is there, and the locks that
 others held stay locked for ever. So it imports, logs and allocates nothing on purpose, runs no finalizer (the garbage
@@ -39,6 +43,7 @@ _MAY_BE_IGNORED = [
     int(getattr(signal, f"SIG{name}"))
     for name in ("HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CHLD", "TSTP", "TTIN", "TTOU")
 ]
+_TO_HANDLE = set(_MAY_BE_IGNORED) - {int(signal.SIGCHLD)}
 
 
 class Identity(NamedTuple):
@@ -133,7 +138,32 @@ def launch(order: Order) -> int:
     Returns when the program has replaced the child. Raises OSError, whose errno, and file name where one is at fault,
     say why it could not.
     """
-    return _popen(order) if _popen_can(order) else _fork(order)
+    with _one_at_a_time:   # the signals and the collector, changed and put back on the way, are the whole process's
+        return _launch(order)
+
+
+def _launch(order: Order) -> int:
+    if not _popen_can(order):
+        return _fork(order)
+    ignored = [number for number in _MAY_BE_IGNORED if signal.getsignal(number) is signal.SIG_IGN]
+    if not ignored:
+        return _popen(order)
+    if threading.current_thread() is not threading.main_thread() or not _TO_HANDLE.issuperset(ignored):
+        return _fork(order)
+    with _handled(ignored):
+        return _popen(order)
+
+
+@contextlib.contextmanager
+def _handled(ignored: Iterable[int]) -> Iterator[None]:
+    """These signals, which are ignored, are handled by doing nothing, meanwhile."""
+    try:
+        for number in ignored:
+            signal.signal(number, lambda number, frame: None)
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _popen_can(order: Order) -> bool:
@@ -143,7 +173,6 @@ def _popen_can(order: Order) -> bool:
         and {0, 1, 2} <= given.keys()
         and all(number == ours for number, ours in given.items() if number > 2)
         and not signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        and all(signal.getsignal(number) is not signal.SIG_IGN for number in _MAY_BE_IGNORED)
     )
 
 
@@ -249,19 +278,18 @@ def _forked(order: Order, programs: list[bytes], told: int) -> int:
 @contextlib.contextmanager
 def _fit_to_fork() -> Iterator[None]:
     """Nothing but what the caller does can happen in the child: no finalizer, no handler, no warning."""
-    with _one_at_a_time:   # what is changed here is the whole process's, and put back
-        collects = gc.isenabled()
-        gc.disable()
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            with warnings.catch_warnings():
-                # Python warns of a fork beside other threads; this file opens with why it may.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            if collects:
-                gc.enable()
+    collects = gc.isenabled()
+    gc.disable()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        with warnings.catch_warnings():
+            # Python warns of a fork beside other threads; this file opens with why it may.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if collects:
+            gc.enable()
 
 
 _one_at_a_time = threading.Lock()

@@ -243,13 +243,13 @@ def a_forwarder_reads_nothing_before_the_destination_is_connected(rig: Rig) -> N
 
 
 @behaviour
-def a_forwarder_closes_a_client_whose_destination_refuses(rig: Rig) -> None:
+def a_forwarder_resets_a_client_whose_destination_refuses(rig: Rig) -> None:
     async def scenario() -> None:
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             port = _listen(rig.reactor, ProxyFactory("127.0.0.1", nobody.getsockname()[1]))
             client = await ClientCreator(rig.reactor, _End).connectTCP("127.0.0.1", port)
-            await client.input_ended
+            assert isinstance(await client.lost, ConnectionLost)
 
     _run(rig, scenario())
 
