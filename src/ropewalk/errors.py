@@ -381,10 +381,10 @@ def getConnectError(e: Any) -> ConnectError:
     return found
 
 
-def connect_error(errors: Any, error: OSError, where: str) -> Exception:
-    """The error of `errors` (a kit's namespace) for a connection to `where` that failed with `error`."""
+def connect_error(error: OSError, where: str) -> ConnectError:
+    """The ConnectError for a connection to `where` that failed with `error`."""
     reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
-    found: Exception = getattr(errors, _connect_kind(error))(error.errno, f"{where}: {reason.lower()}")
+    found: ConnectError = globals()[_connect_kind(error)](error.errno, f"{where}: {reason.lower()}")
     found.__cause__ = error
     return found
 

@@ -8,8 +8,9 @@ WRITE means "try to read". Spurious readiness is allowed, a false completion nev
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+T = TypeVar("T")
 READ, WRITE, ERROR, HANGUP, INVALID = 1, 4, 8, 16, 32
 
 Sockaddr = tuple[Any, ...] | str | bytes
@@ -165,6 +166,12 @@ class Kit(Protocol):
     def address(self, kind: str, family: int, sockaddr: Sockaddr) -> Any:
         """The address object of a socket address; `kind` is 'TCP', 'UDP', 'STREAM' or 'DGRAM'."""
 
+    def connect_error(self, error: OSError, where: str) -> Exception:
+        """The ConnectError for a connection to `where` that failed with `error`."""
+
+    def variant(self, ours: type[T]) -> type[T]:
+        """The class to make where a `ours`, one of our transports, is made: that, or one that derives from it."""
+
     def half_closeable(self, protocol: Any) -> Any:
         """`protocol` as a half-closeable protocol (readConnectionLost, writeConnectionLost), else None."""
 
@@ -187,6 +194,9 @@ class Loop(Protocol):
     @property
     def settle_soon(self) -> Callable[[Any], None]:
         """settle_soon(transport): transport.settle() is due when the callback in hand returns."""
+
+    def settle_together(self, transport: Any) -> None:
+        """transport.settle() is due when some others are due as well, or there is nothing else left to do."""
 
     @property
     def transports(self) -> set[Any]:

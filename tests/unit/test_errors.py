@@ -25,7 +25,7 @@ each_error = pytest.mark.parametrize(("error", "kind"), TABLE, ids=lambda value:
 
 @each_error
 def test_a_failed_attempt_becomes_the_error_of_its_number_and_says_where(error: OSError, kind: type) -> None:
-    found = errors.connect_error(errors, error, "192.0.2.1:80")
+    found = errors.connect_error(error, "192.0.2.1:80")
     assert type(found) is kind
     assert isinstance(found, errors.ConnectError)
     assert found.osError == error.errno
@@ -35,22 +35,13 @@ def test_a_failed_attempt_becomes_the_error_of_its_number_and_says_where(error: 
 
 def test_an_error_with_a_number_alone_is_told_in_the_systems_words() -> None:
     error = OSError(errno.ECONNREFUSED, None)
-    assert os.strerror(errno.ECONNREFUSED).lower() in str(errors.connect_error(errors, error, "there"))
+    assert os.strerror(errno.ECONNREFUSED).lower() in str(errors.connect_error(error, "there"))
 
 
 def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
-    found = errors.connect_error(errors, OSError("the proxy said no"), "there")
+    found = errors.connect_error(OSError("the proxy said no"), "there")
     assert type(found) is errors.ConnectError
     assert str(found) == "the connection failed: there: the proxy said no"
-
-
-def test_the_error_is_one_of_the_namespace_that_is_given() -> None:
-    class Others:
-        class ConnectionRefusedError(Exception):
-            pass
-
-    found = errors.connect_error(Others, OSError(errno.ECONNREFUSED, "refused"), "there")
-    assert type(found) is Others.ConnectionRefusedError
 
 
 @each_error

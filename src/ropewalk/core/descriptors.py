@@ -16,12 +16,13 @@ from ropewalk.interfaces import ERROR, HANGUP, INVALID, READ, WRITE, Kit, Poller
 class Foreign:
     """The reader and the writer of one descriptor, as one handler."""
 
-    __slots__ = ("_end", "_kit", "fd", "reader", "writer")
+    __slots__ = ("_end", "_kit", "called", "fd", "reader", "writer")
 
     def __init__(self, fd: int, kit: Kit, end: Callable[[Any, Any, bool], None]) -> None:
         self.fd = fd
         self.reader: Any = None
         self.writer: Any = None
+        self.called: Any = None   # the one of the two that was called last; the log asks for its prefix
         self._kit = kit
         self._end = end
 
@@ -44,11 +45,14 @@ class Foreign:
             self._do(self.writer, "doWrite", reading=False)
 
     def _do(self, descriptor: Any, verb: str, reading: bool) -> None:
+        self.called = descriptor
+        gone = self._kit.error.ConnectionFdescWentAway
         try:
-            why = getattr(descriptor, verb)()
+            # Closed behind our back: what is ready is another's.
+            why = gone() if descriptor.fileno() == -1 else getattr(descriptor, verb)()
             watched = descriptor is self.reader or descriptor is self.writer
             if why is None and watched and descriptor.fileno() == -1:
-                why = self._kit.error.ConnectionFdescWentAway()
+                why = gone()
         except Exception as error:
             self._kit.report(error, f"{verb} failed", descriptor)
             why = error

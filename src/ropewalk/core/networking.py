@@ -41,7 +41,7 @@ class Networking(Loop):
         connections the system keeps waiting; interface: a literal address ('' or None: every IPv4 interface, '::':
         every interface). Returns the IListeningPort. Raises CannotListenError.
         """
-        listening = Port(self, port, factory, backlog, interface)
+        listening = self.kit.variant(Port)(self, port, factory, backlog, interface)
         listening.startListening()
         return listening
 
@@ -64,7 +64,8 @@ class Networking(Loop):
         family: AF_INET or AF_INET6 to use only such addresses of a name; attemptDelay: seconds that the attempt at one
         address has before the next one starts. Returns the IConnector. Raises ServiceNameUnknownError.
         """
-        connector = TCPConnector(self, host, port, factory, timeout, bindAddress, family, attemptDelay)
+        make = self.kit.variant(TCPConnector)
+        connector = make(self, host, port, factory, timeout, bindAddress, family, attemptDelay)
         connector.connect()
         return connector
 
@@ -80,7 +81,7 @@ class Networking(Loop):
         """
         from ropewalk.transports.tls_tcp import TLSPort
 
-        listening = TLSPort(self, port, factory, contextFactory, backlog, interface)
+        listening = self.kit.variant(TLSPort)(self, port, factory, contextFactory, backlog, interface)
         listening.startListening()
         return listening
 
@@ -101,7 +102,7 @@ class Networking(Loop):
         """
         from ropewalk.transports.tls_tcp import TLSConnector
 
-        connector = TLSConnector(self, host, port, factory, contextFactory, timeout, bindAddress)
+        connector = self.kit.variant(TLSConnector)(self, host, port, factory, contextFactory, timeout, bindAddress)
         connector.connect()
         return connector
 
@@ -116,7 +117,7 @@ class Networking(Loop):
         """
         from ropewalk.transports.udp import UDPPort
 
-        listening = UDPPort(self, port, protocol, interface, maxPacketSize)
+        listening = self.kit.variant(UDPPort)(self, port, protocol, interface, maxPacketSize)
         listening.startListening()
         return listening
 
@@ -135,7 +136,7 @@ class Networking(Loop):
         """
         from ropewalk.transports.multicast import MulticastPort
 
-        listening = MulticastPort(self, port, protocol, interface, maxPacketSize, listenMultiple)
+        listening = self.kit.variant(MulticastPort)(self, port, protocol, interface, maxPacketSize, listenMultiple)
         listening.startListening()
         return listening
 
@@ -155,7 +156,7 @@ class Networking(Loop):
             """
             from ropewalk.transports.unix import UNIXPort
 
-            listening = UNIXPort(self, address, factory, backlog, mode, wantPID)
+            listening = self.kit.variant(UNIXPort)(self, address, factory, backlog, mode, wantPID)
             listening.startListening()
             return listening
 
@@ -169,7 +170,7 @@ class Networking(Loop):
             """
             from ropewalk.transports.unix import UNIXConnector
 
-            connector = UNIXConnector(self, address, factory, timeout, checkPID)
+            connector = self.kit.variant(UNIXConnector)(self, address, factory, timeout, checkPID)
             connector.connect()
             return connector
 
@@ -183,7 +184,7 @@ class Networking(Loop):
             """
             from ropewalk.transports.unix_datagram import UNIXDatagramPort
 
-            listening = UNIXDatagramPort(self, address, protocol, maxPacketSize, mode)
+            listening = self.kit.variant(UNIXDatagramPort)(self, address, protocol, maxPacketSize, mode)
             listening.startListening()
             return listening
 
@@ -203,7 +204,8 @@ class Networking(Loop):
             """
             from ropewalk.transports.unix_datagram import ConnectedUNIXDatagramPort
 
-            connected = ConnectedUNIXDatagramPort(self, address, protocol, maxPacketSize, mode, bindAddress)
+            make = self.kit.variant(ConnectedUNIXDatagramPort)
+            connected = make(self, address, protocol, maxPacketSize, mode, bindAddress)
             connected.startListening()
             return connected
 

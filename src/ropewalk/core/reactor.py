@@ -8,7 +8,7 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from ropewalk.core.triggers import Trigger, Triggers
 from ropewalk.interfaces import READ, WRITE, Host, Kit, Poller
 from ropewalk.transports.address import literal_family
 from ropewalk.transports.resolver import FirstAddress, FromSimple, ThreadedResolver
+
+POOL_SIZE = 10   # threads, unless a program suggests another number
 
 
 class Phase(enum.Enum):
@@ -49,8 +51,8 @@ class Reactor(Networking, Processes):
         self._thread: int | None = None
         self._triggers = Triggers(kit)
         self._descriptors = Descriptors(kit, lambda: self.poller)
-        self._pool: ThreadPool | None = None
-        self._pool_size = 10
+        self._pool: Any = None
+        self._pool_size = POOL_SIZE
         self._names: ThreadPool | None = None
         self.nameResolver = ThreadedResolver(self, self._in_names_thread)
         self._simple_resolver: Any = FirstAddress(self, self.nameResolver)
@@ -68,15 +70,16 @@ class Reactor(Networking, Processes):
     def run(self, installSignalHandlers: bool = True) -> None:
         """Run until stop() or crash(); afterwards it may be run again.
 
-        installSignalHandlers: whether SIGINT, SIGTERM and SIGBREAK stop it; has no effect in a thread other than the
-        main one. The signal that stopped it is then `exitSignal`. Raises ReactorAlreadyRunning. KeyboardInterrupt
-        and SystemExit of a callback leave run(); every other exception is logged.
+        installSignalHandlers: whether SIGINT, SIGTERM and SIGBREAK stop it, from "during startup" on; has no effect in
+        a thread other than the main one. The signal that stopped it is then `exitSignal`. Raises ReactorAlreadyRunning.
+        KeyboardInterrupt and SystemExit of a callback leave run(); every other exception is logged.
         """
         if self._phase is not Phase.STOPPED:
             raise self.kit.error.ReactorAlreadyRunning(f"{self!r} runs already")
         handling = handle_signals(self.poller, self._stop_by_signal) if installSignalHandlers else nullcontext()
-        with handling, self._running_here():
-            self._triggers.fire("startup", partial(self._start, self.runs))
+        with ExitStack() as started, self._running_here():
+            handle = partial(started.enter_context, handling)
+            self._triggers.fire("startup", partial(self._start, self.runs, handle))
             if self._phase is not Phase.STOPPED:
                 self._host.run()
 
@@ -152,9 +155,10 @@ class Reactor(Networking, Processes):
             return None
         return self.addSystemEventTrigger("after", "startup", callable, *args, **kwargs)
 
-    def _start(self, run: int, then: Callable[[], None]) -> None:
+    def _start(self, run: int, handle: Callable[[], object], then: Callable[[], None]) -> None:
         if run != self.runs or self._phase is Phase.STOPPED:   # left while a "before" trigger was waited for
             return
+        handle()
         if self._phase is Phase.STARTING:
             self._phase = Phase.RUNNING
         for pool in (self._pool, self._names):
@@ -197,7 +201,9 @@ class Reactor(Networking, Processes):
                 transport.drop(lost)
             except Exception as error:
                 self.kit.report(error, "a transport failed", transport)
-        for descriptor in self._descriptors.remove_all():
+        for descriptor in self.removeAll():
+            if descriptor in self.transports:   # on the stack: it ends when its callback returns
+                continue
             try:
                 descriptor.connectionLost(self.kit.failure(lost))
             except Exception as error:
@@ -236,13 +242,17 @@ class Reactor(Networking, Processes):
         """Call `callable(*args, **kwargs)` in a thread of the pool; what it raises is logged."""
         self.getThreadPool().callInThread(callable, *args, **kwargs)
 
-    def getThreadPool(self) -> ThreadPool:
+    def getThreadPool(self) -> Any:
         """The reactor's pool of threads; it works while the reactor runs."""
         if self._pool is None:
-            self._pool = ThreadPool(self.kit, 0, self._pool_size, "reactor-thread")
+            self._pool = self.make_pool(self._pool_size)
             if self.running:
                 self._pool.start()
         return self._pool
+
+    def make_pool(self, size: int) -> Any:
+        """A pool of at most `size` threads, which the reactor starts and ends."""
+        return ThreadPool(self.kit, 0, size, "reactor-thread")
 
     def suggestThreadPoolSize(self, size: int) -> None:
         """Let the pool have at most `size` threads."""

@@ -41,6 +41,16 @@ class DelayedCall:
         return self._serial > 0
 
     @property
+    def time(self) -> float:
+        """As getTime()."""
+        return self.when
+
+    @property
+    def seconds(self) -> Callable[[], float]:
+        """The clock that it goes by."""
+        return self._timers.seconds
+
+    @property
     def called(self) -> bool:
         """Whether it has been called."""
         return self._serial == _CALLED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ropewalk.core import choose
 from ropewalk.core.reactor import Reactor, running_as, running_here
+from ropewalk.interfaces import Kit
 from ropewalk.internet import main
 from ropewalk.internet.kit import KIT
 
@@ -17,9 +18,10 @@ class ReactorBase(Reactor):
     """
 
     name = "default"
+    kit: Kit = KIT
 
     def __init__(self) -> None:
-        super().__init__(*choose.parts(self.name), KIT)
+        super().__init__(*choose.parts(self.name), self.kit)
 
 
 def current() -> Reactor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ropewalk import errors
-from ropewalk.interfaces import Sockaddr
+from ropewalk.interfaces import Sockaddr, T
 from ropewalk.internet.address import make_address
 from ropewalk.internet.deferred import Deferred
 from ropewalk.internet.failure import Failure
@@ -23,6 +23,12 @@ class OurKit:
     def is_deferred(self, value: object) -> bool:
         return isinstance(value, Deferred)
 
+    def connect_error(self, error: OSError, where: str) -> Exception:
+        return errors.connect_error(error, where)
+
+    def variant(self, ours: type[T]) -> type[T]:
+        return ours
+
     def half_closeable(self, protocol: Any) -> Any:
         return protocol if hasattr(protocol, "readConnectionLost") else None
 
@@ -30,7 +36,7 @@ class OurKit:
         _logger().log(level, "%s", message)
 
     def report(self, exception: BaseException, why: str, culprit: object = None) -> None:
-        _logger().error("%s: %s", why, _described(culprit), exc_info=exception)
+        _logger().error("%s: %s", why, described(culprit), exc_info=exception)
 
 
 def _logger() -> Any:
@@ -39,7 +45,8 @@ def _logger() -> Any:
     return logging.getLogger("ropewalk")
 
 
-def _described(culprit: object) -> str:
+def described(culprit: object) -> str:
+    """What failed, for the log; it never raises."""
     try:
         return f"{_prefix(culprit)}{culprit!r}"
     except Exception as error:   # what failed may be half made

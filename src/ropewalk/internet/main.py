@@ -37,7 +37,7 @@ def installReactor(reactor: Any) -> None:
         )
     import ropewalk.internet
 
-    _installed_by = _caller()
+    _installed_by = caller()
     sys.modules[_MODULE] = reactor
     ropewalk.internet.reactor = reactor
 
@@ -74,6 +74,20 @@ def reactors() -> list[Available]:
     return [Available(name, choose.choice(name).about, name == best, choose.why_not(name)) for name in choose.names()]
 
 
+class Named(NamedTuple):
+    """A reactor by name: its name, that of its class, what it is."""
+
+    name: str
+    reactor: str
+    about: str
+
+
+def names() -> list[Named]:
+    """Every reactor that has a name; none is loaded."""
+    rows = [(name, choose.choice(name)) for name in choose.names()]
+    return [Named(name, row.reactor, row.about) for name, row in rows]
+
+
 def die_by_exit_signal(reactor: Any) -> None:
     """If a signal stopped `reactor`, end this process by it, so that the parent sees why; output is flushed before."""
     if reactor.exitSignal is None:
@@ -85,7 +99,7 @@ def die_by_exit_signal(reactor: Any) -> None:
     signals.die_by(reactor.exitSignal)
 
 
-def _caller() -> str:
+def caller() -> str:
     """The file and line, outside this package, that led here."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith((_OURS, "<frozen importlib")):

@@ -184,7 +184,7 @@ class MemoryLoop:
         self.callLater: Callable[..., Any] = self.clock.callLater
         self.poller: Any = MemoryPoller()
         self.late: list[Any] = []
-        self.settle_soon = self.late.append
+        self.settle_soon = self.settle_together = self.late.append
         self.transports: set[Any] = set()
         self.nameResolver: Any = None
         self.channels: list[ScriptedChannel | MemoryChannel] = []

@@ -24,7 +24,8 @@ def numeric_sockaddr(family: int, host: str, port: int) -> Any:
     if family != socket.AF_INET6 or "%" not in host:
         return (host, port)
     flags = socket.AI_NUMERICHOST
-    return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)[0][4]
+    address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)[0][4]
+    return (address[0], port, *address[2:])   # getaddrinfo takes 65536 for 0
 
 
 def port_number(port: Any, what: str) -> int:

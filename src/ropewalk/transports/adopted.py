@@ -36,9 +36,9 @@ def adopt_port(loop: Loop, fd: int, family: int, factory: Any) -> Listener:
         if family == _UNIX:
             from ropewalk.transports.unix import UNIXPort
 
-            port = UNIXPort(loop, name, factory, _BACKLOG, _mode_of(name), False, channel)
+            port = loop.kit.variant(UNIXPort)(loop, name, factory, _BACKLOG, _mode_of(name), False, channel)
         else:
-            port = Port(loop, name[1], factory, _BACKLOG, name[0], channel)
+            port = loop.kit.variant(Port)(loop, name[1], factory, _BACKLOG, name[0], channel)
     channel.attach(loop, port)
     return port
 
@@ -56,9 +56,9 @@ def adopt_connection(loop: Loop, fd: int, family: int, factory: Any) -> None:
     if family == _UNIX:
         from ropewalk.transports.unix import UNIXServer
 
-        stream = UNIXServer(loop, channel, peer)
+        stream = loop.kit.variant(UNIXServer)(loop, channel, peer)
     else:
-        stream = Server(loop, channel, family, peer)
+        stream = loop.kit.variant(Server)(loop, channel, family, peer)
     channel.attach(loop, stream)
     stream.start(protocol)
 
@@ -70,7 +70,7 @@ def adopt_datagram_port(loop: Loop, fd: int, family: int, protocol: Any, maxPack
     channel = socket_of(fd, family, socket.SOCK_DGRAM, loop.kit)
     with _closed_on_error(channel):
         name = channel.getsockname()
-        port = UDPPort(loop, name[1], protocol, name[0], maxPacketSize, channel)
+        port = loop.kit.variant(UDPPort)(loop, name[1], protocol, name[0], maxPacketSize, channel)
         with contextlib.suppress(OSError):   # it is not connected
             port.peer = channel.getpeername()[:2]
     channel.attach(loop, port)

@@ -176,5 +176,5 @@ def service_port(port: int | str, kit: Any) -> int:
     try:
         return socket.getservbyname(port, "tcp")
     except OSError as error:
-        unknown: Exception = kit.error.ServiceNameUnknownError(None, f"no TCP service is called {port!r}")
+        unknown: Exception = kit.error.ServiceNameUnknownError(None, f"{error} ({port!r})")
         raise unknown from error

@@ -91,6 +91,8 @@ class MulticastPort(UDPPort):
         packed = socket.inet_pton(self.addressFamily, group)
         if self._six:
             return packed + _INDEX.pack(interface_number(interface))
+        if literal_family(interface) == socket.AF_INET6:
+            raise ValueError("the group is of IPv4, the address of the interface is not")
         if not interface or literal_family(interface) == socket.AF_INET:
             return packed + socket.inet_aton(interface or "0.0.0.0")
         return packed + bytes(4) + _INDEX.pack(interface_number(interface))

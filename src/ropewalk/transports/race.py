@@ -13,7 +13,6 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ropewalk.errors import connect_error
 from ropewalk.interfaces import INVALID, WRITE, Loop
 from ropewalk.transports.channel import SocketChannel, open_socket
 
@@ -80,7 +79,7 @@ class Attempt:
     def fail(self, error: OSError) -> None:
         """It failed with `error`."""
         self.cancel()
-        self._done(self, connect_error(self._loop.kit.error, error, _text(self.sockaddr)))
+        self._done(self, self._loop.kit.connect_error(error, _text(self.sockaddr)))
 
     def cancel(self) -> None:
         """Close the socket, if it is still ours."""
@@ -130,6 +129,10 @@ class Race:
         for attempt in self._running:
             attempt.cancel()
         self._running = []
+
+    def sockets(self) -> list[SocketChannel]:
+        """The sockets that are connecting, the first one first."""
+        return [attempt.channel for attempt in self._running if attempt.channel is not None]
 
     def _next(self) -> None:
         self._stop_timer()

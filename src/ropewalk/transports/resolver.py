@@ -14,6 +14,7 @@ from ropewalk.interfaces import Loop
 from ropewalk.transports.address import literal_family
 
 _FAMILIES: dict[int, str] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+_TIMEOUTS = (1, 3, 11, 45)   # seconds; Twisted's
 _KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
 
@@ -90,7 +91,7 @@ class FirstAddress:
         self._names = names
         self._family = family
 
-    def getHostByName(self, name: str, timeout: Sequence[int] = (1, 3, 11, 45)) -> Any:
+    def getHostByName(self, name: str, timeout: Sequence[int] = _TIMEOUTS) -> Any:
         """A Deferred of the first address of `name`, as text; DNSLookupError if there is none.
 
         timeout: seconds; their sum is the limit. Twisted's IResolverSimple.
@@ -185,5 +186,5 @@ class FromSimple:
             if not resolution.cancelled:
                 resolutionReceiver.resolutionComplete()
 
-        self._simple.getHostByName(hostName).addCallbacks(found, failed).addBoth(complete)
+        self._simple.getHostByName(hostName, _TIMEOUTS).addCallbacks(found, failed).addBoth(complete)
         return resolution

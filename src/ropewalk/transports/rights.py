@@ -44,9 +44,15 @@ class RightsChannel:
         """From now on want() reports to `handler`."""
         self._channel.attach(loop, handler)
 
-    def pass_on(self, descriptor: int) -> None:
-        """Send a duplicate of `descriptor` with the next bytes. Raises OSError if it is not open."""
+    @property
+    def waiting(self) -> int:
+        """How many descriptors wait for bytes to travel with."""
+        return len(self._outgoing)
+
+    def pass_on(self, descriptor: int) -> int:
+        """Send a duplicate of `descriptor` with the next bytes; how many wait. Raises OSError if it is not open."""
         self._outgoing.append(os.dup(descriptor))
+        return len(self._outgoing)
 
     def recv(self, size: int) -> bytes:
         space = socket.CMSG_SPACE(_MOST * _SIZE)

@@ -8,8 +8,9 @@
 What decided its shape:
 * A failed recv costs more than twice a recv that returns data, so there is one recv an event, never a drain.
 * The first write of a callback goes to the socket at once: the data is still in the cache. What the callback writes
-  then is gathered and sent when it returns, as one piece. `_fresh` says that a write may go out at once: nothing is
-  queued, nothing was sent yet in this callback, and the state is one that sends.
+  then is gathered and sent as one piece, together with what other connections have gathered: the first send to a peer
+  that sleeps wakes it, which costs more than a send, and the next ones find it awake. `_fresh` says that a write may
+  go out at once: nothing is queued, nothing was sent yet in this callback, and the state is one that sends.
 * WRITE is asked for only after a short count, or while a producer waits to be resumed.
 * A protocol is never entered from within its own call: what its call leads to happens when that returns (settle).
 """
@@ -75,6 +76,7 @@ class Stream(Secured):
         "_reason",
         "_state",
         "_streaming",
+        "bufferSize",
         "channel",
         "protocol",
         "reactor",
@@ -84,6 +86,7 @@ class Stream(Secured):
         self.reactor = loop
         self.channel = channel
         self.protocol: Any = None
+        self.bufferSize = BUFFER_SIZE   # bytes that wait, after which a push producer is paused
         self._lost = lost
         self._state = _OPEN
         self._queue: deque[Piece] | tuple[()] = ()
@@ -133,8 +136,10 @@ class Stream(Secured):
         finally:
             self._inside = False
         if not self._fresh:
-            if self._queue or self._state is not _OPEN or self._channel_waits:
+            if self._blocked or self._state is not _OPEN or self._channel_waits:
                 self.settle()
+            elif self._queue:
+                self.reactor.settle_together(self)
             else:
                 self._fresh = self._eager
 
@@ -231,8 +236,10 @@ class Stream(Secured):
         for piece in unsent:
             if isinstance(piece, Step):
                 self._call(piece, "fail", failure)
-        protocol, self.protocol = self.protocol, None
-        self._call(protocol, "connectionLost", failure)
+        try:
+            self._call(self.protocol, "connectionLost", failure)
+        finally:
+            self.protocol = None
         lost, self._lost = self._lost, None
         if lost is not None:
             lost(failure)
@@ -307,7 +314,7 @@ class Stream(Secured):
             return
         if self._state in _WRITING or self._producer_finishes():
             self._enqueue(data)
-            if self._queued > BUFFER_SIZE:
+            if self._queued > self.bufferSize:
                 self._throttle()
         else:
             self._drop_data(data)
@@ -356,11 +363,18 @@ class Stream(Secured):
         """Much is queued: send what can be sent, and stop a push producer."""
         if not self._blocked:
             self._flush()
-        if self._queued > BUFFER_SIZE and self._streaming and not self._producer_paused:
-            self._producer_paused = True
-            self._call(self._producer, "pauseProducing")
+        if self._queued > self.bufferSize:
+            self._pause_producer()
         if self._blocked and self._state not in _OVER:
             self._ask()
+
+    def _pause_producer(self) -> None:
+        """Stop a push producer until what is queued has been sent."""
+        if self._streaming and not self._producer_paused:
+            self._producer_paused = True
+            self._call(self._producer, "pauseProducing")
+            if self._state not in _OVER:
+                self._ask()
 
     def _flush(self) -> None:
         """Send the queue until it is empty or the channel takes no more."""
@@ -472,6 +486,8 @@ class Stream(Secured):
 
     def resumeProducing(self) -> None:
         """Read again."""
+        if not self._paused:
+            return
         self._paused = False
         if self._state not in _OVER:
             self._ask()
@@ -479,6 +495,9 @@ class Stream(Secured):
     def stopProducing(self) -> None:
         """Close the connection."""
         self.loseConnection()
+
+    stopReading, startReading = pauseProducing, resumeProducing
+    """Their names in Twisted's FileDescriptor, which programs use, too."""
 
     # -- closing
 
@@ -523,7 +542,7 @@ class Stream(Secured):
 
     def drop(self, reason: Exception) -> None:
         """The reactor shuts down: end the connection now, because of `reason`."""
-        if self.TLS:
+        if hasattr(self.channel, "hasten"):
             self.channel.hasten()
         self._break(reason)
         if not self._inside:

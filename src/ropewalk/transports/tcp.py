@@ -134,6 +134,7 @@ class Port(Listener):
         adopted: SocketChannel | None = None,
     ) -> None:
         super().__init__(loop, factory, backlog, adopted)
+        self._server = loop.kit.variant(Server)
         self._binding = port if isinstance(port, Binding) else Binding(interface or "", port)
         self.port = port_number(self._binding.port, "TCP")
         self.interface = self._binding.interface
@@ -143,16 +144,20 @@ class Port(Listener):
     def bind(self) -> SocketChannel:
         channel = open_socket(self.family, socket.SOCK_STREAM, self.reactor, self)
         try:
-            # Windows' SO_REUSEADDR would let another program take the port over.
-            if os.name == "posix" and sys.platform != "cygwin":
-                channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._binding.options(channel)
+            self.set_options(channel)
             channel.bind(numeric_sockaddr(self.family, self.interface, self.port))
             channel.listen(self.backlog)
         except BaseException:
             channel.close()
             raise
         return channel
+
+    def set_options(self, channel: SocketChannel) -> None:
+        """Set what must be set before the socket is bound. Raises OSError."""
+        # Windows' SO_REUSEADDR would let another program take the port over.
+        if os.name == "posix" and sys.platform != "cygwin":
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._binding.options(channel)
 
     def started(self) -> None:
         assert self.channel is not None
@@ -170,7 +175,7 @@ class Port(Listener):
         return self.reactor.kit.address("TCP", self.family, peer)
 
     def make_stream(self, channel: SocketChannel, peer: Any) -> TCPStream:
-        stream = Server(self.reactor, channel, self.family, peer, self._host)
+        stream = self._server(self.reactor, channel, self.family, peer, self._host)
         channel.attach(self.reactor, stream)
         return stream
 
@@ -232,7 +237,7 @@ class TCPConnector(Connector):
 
     def make_stream(self, channel: SocketChannel, target: Target) -> TCPStream:
         self._attempt = None
-        stream = Client(self.reactor, channel, *target, lost=self.connection_lost)
+        stream = self.reactor.kit.variant(Client)(self.reactor, channel, *target, lost=self.connection_lost)
         channel.attach(self.reactor, stream)
         return stream
 
@@ -242,6 +247,8 @@ class TCPConnector(Connector):
             return
         if targets:
             self._race(targets)
+        elif isinstance(error, OSError) and literal_family(self.host) != socket.AF_UNSPEC:
+            self.connection_failed(self.reactor.kit.connect_error(error, self.host))
         else:
             unknown = self.reactor.kit.error.DNSLookupError(f"{self.host}: {error or 'no address found'}")
             unknown.__cause__ = error
@@ -299,9 +306,11 @@ class _Lookup:
             self._targets.append((family, numeric_sockaddr(family, host, self._connector.port)))
 
     def resolutionComplete(self) -> None:
-        self.failed(getattr(self._resolution, "error", None))
+        if self._targets:
+            self._connector.resolved(self, self._targets, None)
+        else:
+            self.failed(getattr(self._resolution, "error", None))
 
     def failed(self, error: BaseException | None) -> None:
-        """There are no more addresses, because of `error` if there are none; told later, as every failure is."""
-        connector = self._connector
-        connector.reactor.callLater(0, connector.resolved, self, self._targets, error)
+        """There is no address, because of `error`; told later, as every failure is."""
+        self._connector.reactor.callLater(0, self._connector.resolved, self, [], error)

@@ -33,9 +33,9 @@ class UDPPort(DatagramPort):
         adopted: SocketChannel | None = None,
     ) -> None:
         super().__init__(loop, protocol, maxPacketSize, adopted)
-        self.port = port_number(port, "UDP")
         self.interface = interface
         self.addressFamily = interface_family(loop, interface)
+        self.port = port_number(port, "UDP")
         self._plain = self.addressFamily == socket.AF_INET
         self._literals: set[str] = set()   # hosts that have been looked at
 

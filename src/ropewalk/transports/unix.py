@@ -13,7 +13,6 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ropewalk.errors import connect_error
 from ropewalk.interfaces import Loop
 from ropewalk.transports.channel import SocketChannel, open_socket
 from ropewalk.transports.connector import Connector
@@ -24,6 +23,7 @@ from ropewalk.transports.rights import RightsChannel
 from ropewalk.transports.stream import Stream
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1   # seconds
+_MANY = 64   # descriptors that wait, after which a producer is paused
 _FULL = (errno.EAGAIN, errno.EWOULDBLOCK)
 _ERROR = 40   # logging's level
 
@@ -90,8 +90,8 @@ class UNIXStream(Stream):
         """
         if self.TLS:
             raise OSError(errno.EOPNOTSUPP, "descriptors travel beside the bytes of a socket, not within TLS")
-        if self.connected:
-            self._rights().pass_on(descriptor)
+        if self.connected and self._rights().pass_on(descriptor) > _MANY:
+            self._pause_producer()
 
     def getTcpNoDelay(self) -> bool:
         """False: nothing waits in a UNIX socket. It is there for protocols that are made for TCP."""
@@ -161,6 +161,7 @@ class UNIXPort(Listener):
         adopted: SocketChannel | None = None,
     ) -> None:
         super().__init__(loop, factory, backlog, adopted)
+        self._server = loop.kit.variant(UNIXServer)
         self.port = name_of(address)
         self.mode = mode
         self.wantPID = wantPID
@@ -189,7 +190,7 @@ class UNIXPort(Listener):
         return self.reactor.kit.address("STREAM", socket.AF_UNIX, peer)
 
     def make_stream(self, channel: SocketChannel, peer: Any) -> UNIXStream:
-        stream = UNIXServer(self.reactor, channel, peer)
+        stream = self._server(self.reactor, channel, peer)
         channel.attach(self.reactor, stream)
         return stream
 
@@ -228,7 +229,7 @@ class UNIXConnector(Connector):
             self._channel = open_socket(socket.AF_UNIX, socket.SOCK_STREAM, self.reactor, self)
             self._try(self._channel, _FIRST_PAUSE)
         except OSError as error:   # no descriptor is left, or the name is too long
-            self._soon(self._failed, connect_error(self.reactor.kit.error, error, shown(self.address)))
+            self._soon(self._failed, self.reactor.kit.connect_error(error, shown(self.address)))
 
     def _try(self, channel: SocketChannel, pause: float) -> None:
         number = channel.connect_ex(self.address)
@@ -237,7 +238,7 @@ class UNIXConnector(Connector):
             self._call = self.reactor.callLater(pause, self._try, channel, longer)
         elif number:
             error = OSError(number, os.strerror(number))
-            self._soon(self._failed, connect_error(self.reactor.kit.error, error, shown(self.address)))
+            self._soon(self._failed, self.reactor.kit.connect_error(error, shown(self.address)))
         else:
             self._soon(self._made)
 
@@ -264,7 +265,7 @@ class UNIXConnector(Connector):
             channel.close()
 
     def make_stream(self, channel: SocketChannel, target: Target) -> UNIXStream:
-        stream = UNIXClient(self.reactor, channel, target[1], self.connection_lost)
+        stream = self.reactor.kit.variant(UNIXClient)(self.reactor, channel, target[1], self.connection_lost)
         channel.attach(self.reactor, stream)
         return stream
 

@@ -11,7 +11,6 @@ import errno
 import socket
 from typing import Any
 
-from ropewalk.errors import connect_error
 from ropewalk.interfaces import Loop
 from ropewalk.transports.channel import SocketChannel, open_socket
 from ropewalk.transports.datagram import DatagramPort
@@ -118,7 +117,7 @@ class ConnectedUNIXDatagramPort(UNIXDatagramPort):
         except OSError as error:
             channel.close()
             self._place.release()
-            raise connect_error(self.reactor.kit.error, error, shown(self.remoteaddr)) from error
+            raise self.reactor.kit.connect_error(error, shown(self.remoteaddr)) from error
         self.peer = self.remoteaddr
         return channel
 
