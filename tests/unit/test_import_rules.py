@@ -33,6 +33,13 @@ MAY_IMPORT = {
 ALSO = {
     "internet/endpoints.py": {"protocols"},   # the PROXY parser of haproxy: endpoints
     "application/cli.py": {"protocols"},   # the command portforward is that protocol
+    "twisted/declarations.py": {"core", "transports"},   # Twisted's interfaces, declared of our classes from outside
+    "twisted/ports.py": {"transports"},   # ports, streams and a reactor that derive from ours
+    "twisted/streams.py": {"transports"},
+    "twisted/reactors.py": {"core", "transports"},
+    "twisted/variants.py": {"transports"},   # which of them stands in for which of ours
+    "twisted/tls.py": {"transports"},   # Twisted's TLS over our streams
+    "twisted/processes.py": {"transports"},   # Twisted's processes, watched as ours are
     "testing/lines.py": {"protocols"},   # Twisted's LineSendingProtocol is a LineReceiver
     "testing/pairs.py": {"transports"},   # the real transports, over channels in memory
     "testing/reactors.py": {"transports"},   # the real connector, which the test drives
