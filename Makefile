@@ -3,20 +3,22 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench conformance conformance-baseline clean
 
 help:
 	@echo "make demo   forward real files through every reactor of this machine; prints a table (under a minute)"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  measure against C, uvloop, asyncio and Twisted; writes docs/benchmarks/"
+	@echo "make conformance  Twisted's own tests on its reactors and on ours: a table, and what differs; ARGS=programs: under trial"
+	@echo "make conformance-baseline  keep what Twisted's own reactors pass; make test compares ours with that"
 	@echo "make clean  remove .venv and caches"
 
 demo: $(VENV)/.base
 	$(BIN)/python -m examples.demo
 
 test: $(VENV)/.test
-	@tools/debian-packages strace ip=iproute2 openssl curl
+	@tools/debian-packages strace ip=iproute2 openssl curl wrk
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.lint
@@ -24,8 +26,14 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench
-	@tools/debian-packages cc=gcc /usr/include/stdlib.h=libc6-dev openssl /usr/include/openssl/ssl.h=libssl-dev
+	@tools/debian-packages cc=gcc /usr/include/stdlib.h=libc6-dev openssl /usr/include/openssl/ssl.h=libssl-dev wrk
 	$(BIN)/python -m benchmarks $(ARGS)
+
+conformance: $(VENV)/.conformance
+	$(BIN)/python -m tools.conformance $(ARGS)
+
+conformance-baseline: $(VENV)/.conformance
+	$(BIN)/python -m tools.conformance --own --json tools/conformance/baseline.json $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -40,6 +48,6 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(VENV)/.base
+$(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.conformance: $(VENV)/.%: $(VENV)/.base
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
 	@touch $@
