@@ -3,6 +3,7 @@
 echo            prints the port it serves, and serves until it is killed
 tls CERTIFICATE prints the port it serves over TLS, and serves until it is killed; the file has the key, too
 udp SOCKETS     prints the ports it serves, and serves until it is killed
+site            prints the port where it serves benchmarks.site by twisted.web, and serves until it is killed
 files PORT PATH ...
                 sends the files, one after another, to PORT; prints for each the CPU seconds, and the bytes by which
                 its peak of memory has grown since the first began, as JSON
@@ -28,7 +29,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engines import Engine, make_engine
+from benchmarks.engines import BACKLOG, Engine, make_engine
 
 FIRE_WITHIN = 0.050
 CANCELLED_AFTER = (10.0, 60.0)
@@ -47,6 +48,12 @@ def serve_tls_echo(engine: Engine, certificate: str) -> None:
 
 def serve_udp_echo(engine: Engine, sockets: int) -> None:
     engine.udp_echo(sockets, lambda ports: print(*ports, flush=True))
+
+
+def serve_site(engine: Engine) -> None:
+    from benchmarks import site
+
+    engine.run(lambda: print(site.listen(BACKLOG), flush=True))
 
 
 def send_files(send_file: Callable[[str, int], None], port: int, paths: Sequence[str]) -> list[dict[str, float]]:
@@ -202,6 +209,8 @@ def main() -> None:
         serve_tls_echo(engine, arguments[0])
     elif workload == "udp":
         serve_udp_echo(engine, int(arguments[0]))
+    elif workload == "site":
+        serve_site(engine)
     elif workload == "files":
         print(json.dumps(send_files(engine.send_file, int(arguments[0]), arguments[1:])))
     else:

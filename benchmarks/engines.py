@@ -1,7 +1,8 @@
 """The Python peers, each as one `Engine`: the same few verbs, so that a workload is one program for all.
 
 Names are `asyncio`, `uvloop`, `twisted` and `ropewalk` (both with their epollreactor), or one of the last
-two with a reactor: `ropewalk-poll`, `twisted-gtk3` (the modules pollreactor, gtk3reactor).
+two with a reactor: `ropewalk-poll`, `twisted-gtk3` (the modules pollreactor, gtk3reactor). `bridge` is Twisted
+with Ropewalk's reactor, which may be named, too: `bridge-poll`.
 
 The echo servers are what each one's documentation shows. asyncio and uvloop set TCP_NODELAY on every
 connection, Twisted and Ropewalk leave it to the program (setTcpNoDelay), but Ropewalk sets it for TLS: each as
@@ -49,9 +50,15 @@ def make_engine(peer: str) -> Engine:
     family, _, variant = peer.partition("-")
     if family in ("asyncio", "uvloop") and not variant:
         return _event_loop(family)
+    name = variant or DEFAULT_REACTOR
     if family in ("twisted", "ropewalk"):
-        return _reactor(family, variant or DEFAULT_REACTOR)
-    raise ValueError(f"no such peer: {peer!r}; known are asyncio, uvloop, twisted[-REACTOR], ropewalk[-REACTOR]")
+        importlib.import_module(f"{family}.internet.{name}reactor").install()
+        return _reactor(family)
+    if family == "bridge":
+        importlib.import_module("ropewalk.twisted").install(name)
+        return _reactor("twisted")
+    known = "asyncio, uvloop, twisted[-REACTOR], ropewalk[-REACTOR], bridge[-REACTOR]"
+    raise ValueError(f"no such peer: {peer!r}; known are {known}")
 
 
 def _event_loop(module: str) -> Engine:
@@ -134,8 +141,8 @@ def _event_loop(module: str) -> Engine:
     return Engine(loop.call_later, post, run, loop.stop, echo, tls_echo, udp_echo, send_file, spawn)
 
 
-def _reactor(package: str, name: str) -> Engine:
-    importlib.import_module(f"{package}.internet.{name}reactor").install()
+def _reactor(package: str) -> Engine:
+    """The engine of the reactor that is installed in `package`."""
     reactor: Any = importlib.import_module(f"{package}.internet.reactor")
     protocol: Any = importlib.import_module(f"{package}.internet.protocol")
 

@@ -177,8 +177,8 @@ def on_core(core: int, command: Sequence[str], errors: int | IO[str] = subproces
     return process
 
 
-def answer_of(core: int, command: Sequence[str]) -> Any:
-    """Run `command` on `core` and return the JSON it prints. Raises PeerError with its last words."""
+def output_of(core: int, command: Sequence[str]) -> str:
+    """Run `command` on `core` and return what it prints. Raises PeerError with its last words."""
     process = on_core(core, command)
     try:
         output, errors = process.communicate(timeout=PATIENCE)
@@ -188,6 +188,12 @@ def answer_of(core: int, command: Sequence[str]) -> Any:
         raise PeerError(f"no answer within {PATIENCE:.0f} s") from None
     if process.returncode:
         raise PeerError(last_words(errors) or f"exit status {process.returncode}")
+    return output
+
+
+def answer_of(core: int, command: Sequence[str]) -> Any:
+    """As output_of(), of a command that prints JSON."""
+    output = output_of(core, command)
     try:
         return json.loads(output)
     except ValueError:
@@ -295,6 +301,12 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("Rss:"):
             return int(line.split()[1]) * 1024
     raise PeerError(f"/proc/{pid}/smaps_rollup has no Rss")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how long the threads of a process have been on a processor."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def open_descriptors(pid: int) -> int:

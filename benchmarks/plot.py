@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmarks import churn, echo, files, imports, memory, threads, timers, tls, udp
+from benchmarks import bridge, churn, echo, files, imports, memory, threads, timers, tls, udp
 from benchmarks.harness import BARE, C, Plan
 from benchmarks.report import ABSENT, TIMES, UNITS, label
 from benchmarks.results import Measure, Results
@@ -51,6 +51,9 @@ SMALL = (
     (timers.NAME, timers.CPU, timers.CANCEL, "Timer, scheduled and cancelled: CPU"),
     (threads.NAME, threads.MEDIAN, threads.CASE, "Call from a thread: median latency"),
     (threads.NAME, threads.MEDIAN, threads.CROSS, "Call from a thread on another core: median latency"),
+    (bridge.NAME, bridge.CPU, bridge.ECHO, "Inside Twisted: CPU of an echo"),
+    (bridge.NAME, bridge.CPU, bridge.PAGE, "Inside Twisted: CPU of a web page"),
+    (bridge.NAME, bridge.WALL_TIME, bridge.CRAWL, f"Inside Twisted: {bridge.CRAWL}"),
     (memory.NAME, memory.MEMORY, "", "Memory of an idle connection"),
     (imports.NAME, imports.TIME, imports.CASE, "Import time"),
 )
@@ -60,8 +63,8 @@ TALLEST = 6.0
 def draw(plan: Plan, results: Results, path: Path) -> None:
     """Write the plot of `results` as a PNG to `path`."""
     rcParams.update(STYLE)
-    figure = pyplot.figure(figsize=(14, 20.5), layout="constrained")
-    grid = figure.add_gridspec(6, 3, height_ratios=[1.5, 1.5, 1, 1, 1, 1])
+    figure = pyplot.figure(figsize=(14, 23.5), layout="constrained")
+    grid = figure.add_gridspec(7, 3, height_ratios=[1.5, 1.5, 1, 1, 1, 1, 1])
     colours = _colours(plan.peers)
     _draw_echo(figure.add_subplot(grid[0, :]), plan, results.cases(echo.NAME, echo.CPU), C, colours)
     _draw_echo(figure.add_subplot(grid[1, :]), plan, results.cases(echo.NAME, echo.THROUGHPUT), "uvloop", colours)

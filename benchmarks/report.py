@@ -53,6 +53,10 @@ compared. Twisted and Ropewalk send by FileSender, asyncio by loop.sendfile. Ove
 receiver, which over a network it would not, so that one sleeps until 256 kB have come. The memory is the growth of
 the sender's peak (VmHWM) while it sends the second file.
 
+The bridge is Twisted with Ropewalk's reactor (ropewalk.twisted): in its rows the columns are the same program, under
+the same Twisted, with Twisted's own reactor and with Ropewalk's. wrk asks for the page; its Site makes its access log
+as it does by default, and nobody reads it.
+
 Import time is that of a process that imports, less that of one that does not.
 
 asyncio asks for 256 kB in every read, and so does uvloop over TLS. glibc maps and unmaps that much memory each
@@ -73,7 +77,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        **{name: _version(name) for name in ("uvloop", "twisted", "ropewalk")},
+        **{name: _version(name) for name in ("uvloop", "twisted", "scrapy", "ropewalk")},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import churn, echo, files, imports, memory, processes, threads, timers, tls, udp
+from benchmarks import bridge, churn, echo, files, imports, memory, processes, threads, timers, tls, udp
 from benchmarks.results import Measure, Results
 
 SUBJECT = "ropewalk"
@@ -85,6 +85,9 @@ TARGETS = [
     Target(files.NAME, files.CASE, files.GROWTH, None, "<=", 8.0, "MB"),
     Target(processes.NAME, processes.CASE, processes.CPU, "twisted", "<=", 1.0),
     Target(processes.NAME, processes.CASE, processes.CPU, "asyncio", "<=", 1.0),
+    Target(bridge.NAME, bridge.ECHO, bridge.THROUGHPUT, "twisted", ">=", 2.5),
+    Target(bridge.NAME, bridge.PAGE, bridge.THROUGHPUT, "twisted", ">=", 1.08),
+    Target(bridge.NAME, bridge.CRAWL, bridge.WALL_TIME, "twisted", "<=", 1.05),
     Target(memory.NAME, "", memory.MEMORY, "twisted", "<=", 1.0),
     Target(imports.NAME, imports.CASE, imports.TIME, None, "<=", 50.0, "ms"),
 ]
