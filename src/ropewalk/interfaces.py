@@ -17,7 +17,11 @@ Sockaddr = tuple[Any, ...] | str | bytes
 
 
 class Handler(Protocol):
-    """What a poller reports to; one a descriptor."""
+    """What a poller reports to; one a descriptor.
+
+    One that gathers what its callback leaves also has nested(), which is called when that callback has opened a nested
+    loop.
+    """
 
     def ready(self, mask: int) -> None:
         """The descriptor is ready for `mask`. An exception that leaves it is a defect: it is logged."""
@@ -67,8 +71,17 @@ class Poller(Protocol):
     def park(self, timeout: float | None) -> None:
         """From a helper thread: return when wait(0) may find something; touches nothing."""
 
+    def alarm(self, seconds: float | None) -> None:
+        """Make fileno() readable in `seconds`; replaces the alarm before it, None removes it.
+
+        Does nothing where fileno() is None: there park() is given its limit.
+        """
+
     def wake(self) -> None:
         """Make wait() or park() return; from any thread and from signal handlers, idempotent."""
+
+    def calm(self) -> None:
+        """Undo wake(), so that fileno() is readable only if there is something else."""
 
     def close(self) -> None:
         """Release what the poller itself holds; the watched descriptors stay open."""
@@ -81,25 +94,22 @@ class Host(Protocol):
     """Owns the thread's blocking wait. It is made with its reactor."""
 
     foreign: bool
-    """Whether the loop is somebody else's, which has to be told of everything that becomes due between ticks."""
+    """Whether the loop is somebody else's, which calls the reactor when there is something to do."""
 
     def run(self) -> None:
-        """Call reactor.tick() whenever there is something to do, until quit()."""
+        """Turn the loop until quit(), or until it ends for a reason of its own."""
 
     def quit(self) -> None:
-        """Make run() return soon."""
+        """Make run() return soon; nothing, if it is not on the stack."""
 
     def step(self) -> None:
         """Let the loop underneath do what it has to do, without waiting."""
 
     def post(self, call: Callable[[], object]) -> None:
-        """Run `call` in the host's thread soon; from any thread."""
-
-    def alarm(self, seconds: float | None) -> None:
-        """Call reactor.tick() in `seconds`; replaces the alarm before it, None removes it."""
+        """Run `call` in the host's thread soon, in a nested loop, too; from any thread."""
 
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
-        """Call `call` while `fd` is readable; False if this host cannot watch a descriptor."""
+        """Call `call` while `fd` is readable, in nested loops, too; False if this host cannot watch a descriptor."""
 
     def unwatch(self) -> None:
         """Undo watch()."""

@@ -1417,14 +1417,44 @@ def test_a_coroutine_run_by_ensure_deferred_waits_while_an_asyncio_loop_runs():
     assert asyncio.run(main()) == 2
 
 
-def test_awaiting_an_asyncio_future_names_from_future():
-    async def coroutine() -> None:
-        await asyncio.get_running_loop().create_future()
+def test_a_coroutine_run_by_ensure_deferred_may_await_futures_and_tasks_of_the_loop_that_runs():
+    async def coroutine() -> list[str]:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_exception, ValueError("wrong"))
+        said = [await asyncio.sleep(0.001, "slept"), await asyncio.create_task(asyncio.sleep(0, "a task"))]
+        with pytest.raises(ValueError, match="wrong"):
+            await future
+        return said
 
-    async def main() -> str:
-        return str(outcome(ensureDeferred(coroutine())))
+    async def main() -> list[str]:
+        return await ensureDeferred(coroutine())
 
-    assert "Deferred.fromFuture" in asyncio.run(main())
+    assert asyncio.run(main()) == ["slept", "a task"]
+
+
+def test_cancelling_a_coroutine_cancels_the_asyncio_future_it_awaits():
+    async def main() -> bool:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def coroutine() -> None:
+            await future
+
+        deferred = ensureDeferred(coroutine())
+        deferred.cancel()
+        with pytest.raises(CancelledError):
+            await deferred
+        return future.cancelled()
+
+    assert asyncio.run(main())
+
+
+def test_awaiting_an_asyncio_future_whose_loop_does_not_run_here_is_an_error():
+    async def coroutine(loop: asyncio.AbstractEventLoop) -> None:
+        await loop.create_future()
+
+    loop = asyncio.new_event_loop()
+    assert "asyncioreactor" in str(outcome(ensureDeferred(coroutine(loop))))
+    loop.close()
 
 
 def test_as_future_gives_the_outcome_to_asyncio():

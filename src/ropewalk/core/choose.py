@@ -16,7 +16,10 @@ _POLLERS = "ropewalk.pollers."
 
 
 class Choice(NamedTuple):
-    """One row: the preset's module and class in ropewalk.internet, its host and its poller, what it is."""
+    """One row: the preset's module and class in ropewalk.internet, its host and its poller, what it is.
+
+    The poller BEST is that of the system's default reactor.
+    """
 
     module: str
     reactor: str
@@ -25,10 +28,22 @@ class Choice(NamedTuple):
     about: str
 
 
+BEST = "best"
 CHOICES = {
     "select": Choice("selectreactor", "SelectReactor", "own:OwnHost", "select:Select", "select(2), on every system"),
     "poll": Choice("pollreactor", "PollReactor", "own:OwnHost", "poll:Poll", "poll(2), on every Unix"),
     "epoll": Choice("epollreactor", "EPollReactor", "own:OwnHost", "epoll:EPoll", "epoll(7), on Linux"),
+    "glib2": Choice("glib2reactor", "Glib2Reactor", "glib:GLibHost", BEST, "GLib's main loop, by its old name"),
+    "gi": Choice("gireactor", "GIReactor", "glib:GLibHost", BEST, "GLib's main loop, with or without a display"),
+    "gtk2": Choice("gtk2reactor", "Gtk2Reactor", "gtk:Gtk2Host", BEST, "GTK 2's main loop"),
+    "gtk3": Choice("gtk3reactor", "Gtk3Reactor", "gtk:Gtk3Host", BEST, "GTK 3's main loop"),
+    "gtk4": Choice("gtk4reactor", "Gtk4Reactor", "gtk:Gtk4Host", BEST, "GTK 4's main loop"),
+    "wx": Choice("wxreactor", "WxReactor", "wx:WxHost", BEST, "wxPython's main loop"),
+    "pygame": Choice("pygamereactor", "PygameReactor", "pygame:PygameHost", BEST, "the event queue of pygame"),
+    "pyui": Choice("pyuireactor", "PyUIReactor", "pyui:PyUIHost", BEST, "PyUI's application, on asyncio's loop"),
+    "asyncio": Choice("asyncioreactor", "AsyncioReactor", "asyncio:AsyncioHost", BEST, "asyncio's loop, or uvloop's"),
+    "qt": Choice("qtreactor", "QtReactor", "qt:QtHost", BEST, "Qt 6's main loop, by PySide6 or PyQt6"),
+    "tk": Choice("tkreactor", "TkReactor", "tk:TkHost", BEST, "Tk's main loop"),
 }
 # Of every system; those without a row yet are passed over.
 _BEST_FIRST = ("epoll", "kqueue", "iocp", "poll", "select")
@@ -54,8 +69,7 @@ def choice(name: str) -> Choice:
 
 def why_not(name: str) -> str | None:
     """Why the reactor `name` cannot be used here, and what to install; None if it can."""
-    row = choice(name)
-    for part in (_load(_HOSTS + row.host), _load(_POLLERS + row.poller)):
+    for part in _parts(choice(name)):
         reason: str | None = part.missing()
         if reason is not None:
             return reason
@@ -69,8 +83,23 @@ def parts(name: str) -> tuple[Callable[..., Any], Callable[[], Any]]:
         raise ReactorNotAvailableError(
             f"the {name} reactor cannot be used here: {reason}; use the default one ({default_name()})"
         )
-    row = choice(name)
-    return _load(_HOSTS + row.host), _load(_POLLERS + row.poller)
+    host, poller = _parts(choice(name))
+    return host, poller
+
+
+def posted() -> Any:
+    """The host that needs nothing of its loop but to post to it; it has no name, since nothing can be said without."""
+    return _load(_HOSTS + "posted:PostedHost")
+
+
+def classic_pyui() -> Any:
+    """The host of the classic PyUI; it has no name, since its window is opened with arguments of the program."""
+    return _load(_HOSTS + "pyuiclassic:ClassicPyUIHost")
+
+
+def _parts(row: Choice) -> tuple[Any, Any]:
+    poller = CHOICES[default_name()].poller if row.poller == BEST else row.poller
+    return _load(_HOSTS + row.host), _load(_POLLERS + poller)
 
 
 def _load(path: str) -> Any:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ropewalk.core.attention import Attention, attract
 from ropewalk.core.timers import DelayedCall, Timers
 from ropewalk.interfaces import Handler, Host, Kit, Poller
 
 _LONGEST_WAIT = 86400.0   # seconds; what any system's wait accepts
+_NEVER = float("inf")
 _TOGETHER = 8   # transports; with more of them data leaves the cache, and peers wait for nothing
 _seconds = time.perf_counter if sys.platform == "win32" else time.monotonic
 
@@ -38,12 +40,18 @@ class Loop:
         self._batch: Iterator[tuple[int, int]] | None = None   # of the tick in hand
         self._active: Handler | None = None   # on the stack
         self._active_fd = -1
-        self._host = make_host(self)
-        self._asleep = self._host.foreign
+        self._muted: Handler | None = None   # the active one, once a nested turn has left it out
+        self._attention: Attention | None = None   # of a foreign host
+        self._alarm = _NEVER   # what it was asked for
         self._timers = Timers(_seconds, kit.error, self._attend)
-        self._timers.attended = not self._host.foreign
-        self.settle_soon: Callable[[Any], None] = self._settle_soon if self._host.foreign else self.late.append
         self.callLater = self._timers.callLater
+        self._set_host(make_host(self))
+
+    def _set_host(self, host: Host) -> None:
+        self._host = host
+        self._asleep = host.foreign
+        self._timers.attended = not host.foreign
+        self.settle_soon: Callable[[Any], None] = self._settle_soon if host.foreign else self.late.append
 
     @property
     def poller(self) -> Poller:
@@ -72,13 +80,14 @@ class Loop:
         else:
             with self._nested(poller):
                 self._turn(poller, patience)
-        if self._host.foreign:
+        if self._attention is not None:
+            self._attention.calm()
             poller.apply()
             self._attend()
 
     def _turn(self, poller: Poller, patience: float | None) -> None:
         timers = self._timers
-        attended, timers.attended = timers.attended, True
+        timers.attended = True
         try:
             if self._gathered:   # by a turn that was left, or by the one that this is nested in
                 self._settle_all(self._gathered)
@@ -90,6 +99,8 @@ class Loop:
             ready = poller.wait(0 if self._calls else patience)
             self._asleep = False
             self._batch = iter(ready)
+            if self._attention is not None:
+                poller.wake()   # should a callback open a nested loop of the host's, that serves us at once
             if self._calls:
                 self._run_calls()
             if timers.heap:
@@ -101,24 +112,31 @@ class Loop:
             if self._gathered:
                 self._settle_all(self._gathered)
         finally:
-            self._batch = self._active = None
-            timers.attended = attended
+            if self._muted is not None:
+                poller.unmute(self._active_fd, self._muted)
+            self._batch = self._active = self._muted = None
             self._asleep = self._host.foreign
+            timers.attended = not self._asleep
 
     @contextmanager
     def _nested(self, poller: Poller) -> Iterator[None]:
-        """Within a tick: finish its batch, and leave out the handler that is on the stack."""
+        """Within a tick: finish its batch, and leave out the handler that is on the stack, until that returns.
+
+        It returns when this batch is finished, which is the end of the outer turn.
+        """
         batch, handler, fd = self._batch, self._active, self._active_fd
         if handler is not None:
-            poller.mute(fd, handler)
+            if self._muted is None:
+                poller.mute(fd, handler)
+            if hasattr(handler, "nested"):
+                handler.nested()
+        self._muted = None
         try:
             self.flush()
             self._dispatch(poller)
             yield
         finally:
-            self._batch, self._active, self._active_fd = batch, handler, fd
-            if handler is not None:
-                poller.unmute(fd, handler)
+            self._batch, self._active, self._active_fd, self._muted = batch, handler, fd, handler
 
     def _dispatch(self, poller: Poller) -> None:
         """Tell each handler of the batch; the path of every event."""
@@ -193,12 +211,29 @@ class Loop:
             self._attend()
 
     def _attend(self) -> None:
-        """Something became due while nobody looked: the host is told when to tick."""
+        """Something may have become due while nobody looked: the host is told when to tick."""
+        if self._attention is None:
+            return
         if self._calls or self.late:
-            self._host.alarm(0)
+            self._wake()
             return
         due = self._timers.next()
-        self._host.alarm(None if due is None else max(0.0, due - self._timers.seconds()))
+        now = self._timers.seconds()
+        if due is not None and (due < self._alarm or self._alarm <= now):
+            self._alarm = due
+            self._attention.alarm(min(max(0.0, due - now), _LONGEST_WAIT))
+
+    @contextmanager
+    def _attended(self, serve: Callable[[], object]) -> Iterator[None]:
+        """Meanwhile the host, a foreign one, calls `serve` whenever a turn is due."""
+        self._attention = attract(self._host, self.poller, serve)
+        self._alarm = _NEVER
+        self._attend()
+        try:
+            yield
+        finally:
+            self._attention.end()
+            self._attention = None
 
     def callFromThread(self, callable: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Call `callable(*args, **kwargs)` in the reactor's thread at its next turn.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import signal
 import socket
 import threading
 import weakref
@@ -16,7 +17,7 @@ from ropewalk.core.debug import check_threads, debugging
 from ropewalk.core.descriptors import Descriptors
 from ropewalk.core.networking import Networking
 from ropewalk.core.processes import Processes
-from ropewalk.core.signals import handle_signals
+from ropewalk.core.signals import STOPPING, handle_signals
 from ropewalk.core.threads import ThreadPool
 from ropewalk.core.timers import DelayedCall
 from ropewalk.core.triggers import Trigger, Triggers
@@ -24,6 +25,8 @@ from ropewalk.interfaces import READ, WRITE, Host, Kit, Poller
 from ropewalk.transports.address import literal_family
 from ropewalk.transports.resolver import FirstAddress, FromSimple, ThreadedResolver
 
+_WARNING = 30   # logging's level
+_FINISHING = 10.0   # seconds that a shutdown may take once the host's loop has ended
 POOL_SIZE = 10   # threads, unless a program suggests another number
 
 
@@ -49,6 +52,10 @@ class Reactor(Networking, Processes):
         self.runs = 0   # how often it was run
         self._phase = Phase.STOPPED
         self._thread: int | None = None
+        self._attached: ExitStack | None = None
+        self._escaped: BaseException | None = None
+        self._handle_signals: Callable[[], object] = nullcontext   # from "during startup" on
+        self._own: Host | None = None   # while another one is used instead
         self._triggers = Triggers(kit)
         self._descriptors = Descriptors(kit, lambda: self.poller)
         self._pool: Any = None
@@ -74,23 +81,122 @@ class Reactor(Networking, Processes):
         a thread other than the main one. The signal that stopped it is then `exitSignal`. Raises ReactorAlreadyRunning.
         KeyboardInterrupt and SystemExit of a callback leave run(); every other exception is logged.
         """
+        with self._running_here(installSignalHandlers):
+            self._calls.appendleft((self._if_same_run, (self.runs, self._start_up), {}))   # in the host's loop
+            while self._phase is not Phase.STOPPED:   # the host may be replaced
+                self._run_host()
+
+    def attach(self, installSignalHandlers: bool = False) -> None:
+        """Run inside a loop that the program itself runs: a GUI toolkit's. Fires "startup", and returns.
+
+        From then on the loop serves the reactor. stop() fires "shutdown" and leaves the loop alone. When the loop ends
+        first, the reactor is stopped; but a bare loop of GLib or GTK tells nobody that it ends, so there the program
+        calls stop() before. installSignalHandlers: whether signals stop it, as in run(). Call it in the loop's thread,
+        before or while the loop runs. Raises ReactorAlreadyRunning, and RuntimeError if the reactor has no loop but its
+        own.
+        """
+        if not self._host.foreign:
+            raise RuntimeError(
+                f"{self!r} cannot be attached: its only loop is its own, which run() runs; use a reactor of a toolkit"
+            )
+        with ExitStack() as entered:
+            entered.enter_context(self._running_here(installSignalHandlers, attached=True))
+            entered.enter_context(self._attended(self._serve))
+            self._attached = entered.pop_all()
+        self._start_up()
+
+    def use(self, make_host: Callable[[Any], Host]) -> None:
+        """Be served by the host that `make_host(reactor)` returns, instead of by our own loop; while running, too.
+
+        Raises RuntimeError if another loop serves it already.
+        """
+        if self._host.foreign:
+            raise RuntimeError(f"{self!r} is served by {self._host!r} already, and can have no other host")
+        own = self._host
+        self._set_host(make_host(self))
+        self._own = own
+        own.quit()
+
+    def use_own(self) -> None:
+        """Undo use(): be served by our own loop again; while running, too. An attached reactor is stopped before.
+
+        Raises RuntimeError if there was no use().
+        """
+        if self._own is None:
+            raise RuntimeError(f"{self!r} has no other loop than that of {self._host!r}")
+        self.host_ended()
+        other, own, self._own = self._host, self._own, None
+        self._set_host(own)
+        other.quit()
+
+    def host_ended(self) -> None:
+        """For a host: the loop that serves an attached reactor ends, so the reactor is stopped, before this returns."""
+        if self._attached is None:
+            return
+        try:
+            self._finish()
+        except BaseException as error:
+            self._detach(error)
+
+    def _run_host(self) -> None:
+        if not self._host.foreign:
+            self._host.run()
+            return
+        host = self._host
+        with self._attended(self._serve):
+            host.run()
+        escaped, self._escaped = self._escaped, None
+        if escaped is not None:
+            raise escaped
+        if host is self._host:
+            self._finish()
+
+    def _serve(self) -> None:
+        """One turn, called by the host. What leaves it must not pass through a toolkit, which would end or abort."""
+        try:
+            self.tick()
+        except BaseException as error:
+            if self._attached is not None:
+                self._detach(error)
+            else:
+                self._escaped = error
+                self._host.quit()
+
+    def _detach(self, error: BaseException) -> None:
+        self.kit.report(error, "the reactor is detached from its host, because of this", self._host)
+        self.crash()
+
+    def _finish(self) -> None:
+        """The host's loop has ended by itself: stop, and turn until that is done, but not for ever."""
+        if self._phase in (Phase.STARTING, Phase.RUNNING):
+            self.stop()
+        limit = self.seconds() + _FINISHING
+        while self._phase is not Phase.STOPPED and self.seconds() < limit:
+            self.tick(limit - self.seconds())
         if self._phase is not Phase.STOPPED:
-            raise self.kit.error.ReactorAlreadyRunning(f"{self!r} runs already")
-        handling = handle_signals(self.poller, self._stop_by_signal) if installSignalHandlers else nullcontext()
-        with ExitStack() as started, self._running_here():
-            handle = partial(started.enter_context, handling)
-            self._triggers.fire("startup", partial(self._start, self.runs, handle))
-            if self._phase is not Phase.STOPPED:
-                self._host.run()
+            self.kit.log(_WARNING, f"{self!r}: the shutdown is given up after {_FINISHING:.0f} seconds")
+            self.crash()
 
     @contextmanager
-    def _running_here(self) -> Iterator[None]:
+    def _running_here(self, installSignalHandlers: bool, attached: bool = False) -> Iterator[None]:
+        if self._phase is not Phase.STOPPED:
+            raise self.kit.error.ReactorAlreadyRunning(f"{self!r} runs already")
+        if installSignalHandlers:
+            handling: Any = handle_signals(self.poller, STOPPING, self._stop_by_signal)
+        elif self._host.foreign and not attached:
+            handling = handle_signals(self.poller, [signal.SIGINT], self._interrupted)
+        else:
+            handling = nullcontext()
         self._phase = Phase.STARTING
         self.runs += 1
         self._thread = threading.get_ident()
         self.exitSignal = None
         try:
-            with running_as(self):
+            with running_as(self), ExitStack() as entered:
+                self._handle_signals = partial(entered.enter_context, handling)
+                if self._host.foreign:   # its loop has signals of its own to handle, and begins before "startup"
+                    self._handle_signals()
+                    self._handle_signals = nullcontext
                 yield
         finally:
             self._phase = Phase.STOPPED
@@ -119,7 +225,11 @@ class Reactor(Networking, Processes):
     def crash(self) -> None:
         """Leave run() at the end of this turn; nothing is fired, nothing is closed."""
         self._phase = Phase.STOPPED
-        self._host.quit()
+        attached, self._attached = self._attached, None
+        if attached is None:
+            self._host.quit()
+        else:
+            attached.close()
 
     def iterate(self, delay: float = 0.0) -> None:
         """One turn by hand, waiting at most `delay` seconds for something to do."""
@@ -155,10 +265,13 @@ class Reactor(Networking, Processes):
             return None
         return self.addSystemEventTrigger("after", "startup", callable, *args, **kwargs)
 
-    def _start(self, run: int, handle: Callable[[], object], then: Callable[[], None]) -> None:
+    def _start_up(self) -> None:
+        self._triggers.fire("startup", partial(self._start, self.runs))
+
+    def _start(self, run: int, then: Callable[[], None]) -> None:
         if run != self.runs or self._phase is Phase.STOPPED:   # left while a "before" trigger was waited for
             return
-        handle()
+        self._handle_signals()
         if self._phase is Phase.STARTING:
             self._phase = Phase.RUNNING
         for pool in (self._pool, self._names):
@@ -214,6 +327,11 @@ class Reactor(Networking, Processes):
         """In a signal handler. A second signal, while a shutdown takes its time, ends the reactor at once."""
         self.exitSignal = number
         self.callFromThread(self._if_same_run, self.runs, self._stop_or_crash)
+
+    def _interrupted(self, number: int) -> None:
+        """In the handler of SIGINT, where nobody else has one: KeyboardInterrupt, but not into a toolkit's C code."""
+        self._escaped = KeyboardInterrupt()
+        self._host.quit()
 
     def _stop_or_crash(self) -> None:
         if self._phase is Phase.STOPPING:

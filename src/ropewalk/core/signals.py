@@ -12,23 +12,24 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
 from ropewalk.interfaces import READ, Poller
 
-_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 
 
 class Signals:
     """The signal handlers of one run of a reactor.
 
-    stop: called with the number of the signal, in the main thread, between two bytecodes.
+    numbers: of the signals; handle: called with the number of one, in the main thread, between two bytecodes.
     """
 
-    def __init__(self, stop: Callable[[int], object]) -> None:
-        self._stop = stop
+    def __init__(self, numbers: Iterable[int], handle: Callable[[int], object]) -> None:
+        self._numbers = numbers
+        self._handle_it = handle
         self._replaced: dict[int, Any] = {}
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
@@ -39,7 +40,7 @@ class Signals:
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._poller = poller
         poller.set(self._reader.fileno(), READ, self)
-        for number in _STOPPING:
+        for number in self._numbers:
             if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
                 self._replaced[number] = signal.signal(number, self._handle)
 
@@ -59,16 +60,16 @@ class Signals:
             self._reader.recv(4096)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._stop(number)
+        self._handle_it(number)
 
 
 @contextlib.contextmanager
-def handle_signals(poller: Poller, stop: Callable[[int], object]) -> Iterator[None]:
-    """While inside, `stop(number)` is called for each signal; only the main thread can handle signals."""
+def handle_signals(poller: Poller, numbers: Iterable[int], handle: Callable[[int], object]) -> Iterator[None]:
+    """While inside, `handle(number)` is called for each of these signals; only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = Signals(stop)
+    signals = Signals(numbers, handle)
     try:
         signals.install(poller)
         yield

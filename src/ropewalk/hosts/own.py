@@ -35,9 +35,6 @@ class OwnHost:
     def post(self, call: Callable[[], object]) -> None:
         self._reactor.callFromThread(call)
 
-    def alarm(self, seconds: float | None) -> None:
-        """tick() itself waits for what is due next."""
-
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
         return False
 

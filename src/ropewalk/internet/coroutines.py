@@ -162,7 +162,20 @@ def _awaitable(yielded: object) -> Deferred[Any] | None:
         return yielded.deferred
     if isinstance(yielded, _COROUTINES):
         return started(yielded)
+    if _runs_here(yielded):
+        future: Any = yielded
+        future._asyncio_future_blocking = False   # as asyncio's own tasks answer
+        return FutureDeferred(future)
     return None
+
+
+def _runs_here(yielded: Any) -> bool:
+    """Whether `yielded` is a future of the asyncio loop that runs in this thread."""
+    if getattr(yielded, "_asyncio_future_blocking", None) is None:
+        return False
+    from asyncio import _get_running_loop
+
+    return yielded.get_loop() is _get_running_loop()
 
 
 def _answer(yielded: object) -> object:
@@ -170,7 +183,7 @@ def _answer(yielded: object) -> object:
     if getattr(yielded, "_asyncio_future_blocking", None) is None:
         return yielded
     told = f"a coroutine run by ensureDeferred or inlineCallbacks cannot await the asyncio future {yielded!r}"
-    return Failure(TypeError(f"{told}: await Deferred.fromFuture(future)"))
+    return Failure(TypeError(f"{told}: its loop does not run here; use the reactor of asyncioreactor"))
 
 
 def _resume(source: Deferred[Any], waiter: _Coroutine[Any]) -> Deferred[Any] | None:

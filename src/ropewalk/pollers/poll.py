@@ -28,9 +28,9 @@ class Poll(Table):
     def __init__(self) -> None:
         super().__init__()
         self._poll = select.poll()
+        self.parked = False
         self._waker = make_waker()
         self.wake = self._waker.wake
-        self.handlers[self._waker.fd] = self._waker
         self._poll.register(self._waker.fd, select.POLLIN)
 
     def change(self, fd: int, old: int, new: int) -> None:
@@ -38,20 +38,37 @@ class Poll(Table):
             self._poll.register(fd, new)
         else:
             self._poll.unregister(fd)
+        if self.parked:
+            self.wake()
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         self.stale.clear()
-        return self._poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        ready = self._poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        if ready and ready[0][0] == self._waker.fd:   # it was registered first
+            del ready[0]
+            self._waker.calm()
+        return ready
 
     def fileno(self) -> int | None:
         return None
 
     def park(self, timeout: float | None) -> None:
-        copy = select.poll()
-        copy.register(self._waker.fd, select.POLLIN)
-        for fd, mask in self.masks.copy().items():
-            copy.register(fd, mask)
-        copy.poll(None if timeout is None else math.ceil(timeout * 1000))
+        self.parked = True
+        try:
+            copy = select.poll()
+            copy.register(self._waker.fd, select.POLLIN)
+            for fd, mask in self.masks.copy().items():
+                if fd not in self._muted:
+                    copy.register(fd, mask)
+            copy.poll(None if timeout is None else math.ceil(timeout * 1000))
+        finally:
+            self.parked = False
+
+    def alarm(self, seconds: float | None) -> None:
+        """There is no descriptor that could tell; park() is given its limit."""
+
+    def calm(self) -> None:
+        self._waker.calm()
 
     def close(self) -> None:
         self._waker.close()

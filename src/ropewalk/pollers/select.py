@@ -34,8 +34,8 @@ class Select(Table):
         super().__init__()
         self._waker = make_waker()
         _check(self._waker.fd)
+        self.parked = False
         self.wake = self._waker.wake
-        self.handlers[self._waker.fd] = self._waker
         self._readers = {self._waker.fd}
         self._writers: set[int] = set()
 
@@ -46,6 +46,8 @@ class Select(Table):
                 ready.add(fd)
             else:
                 ready.discard(fd)
+        if self.parked:
+            self.wake()
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         self.stale.clear()
@@ -65,6 +67,8 @@ class Select(Table):
         masks = dict.fromkeys(readable, READ)
         for fd in {*writable, *failed}:
             masks[fd] = masks.get(fd, 0) | WRITE
+        if masks.pop(self._waker.fd, 0):
+            self._waker.calm()
         return list(masks.items())
 
     def _dead(self) -> list[int]:
@@ -80,7 +84,17 @@ class Select(Table):
         return None
 
     def park(self, timeout: float | None) -> None:
-        select.select(self._readers.copy(), self._writers.copy(), [], timeout)
+        self.parked = True
+        try:
+            select.select(self._readers.copy(), self._writers.copy(), [], timeout)
+        finally:
+            self.parked = False
+
+    def alarm(self, seconds: float | None) -> None:
+        """There is no descriptor that could tell; park() is given its limit."""
+
+    def calm(self) -> None:
+        self._waker.calm()
 
     def close(self) -> None:
         self._waker.close()

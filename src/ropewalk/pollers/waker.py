@@ -20,7 +20,8 @@ class EventWaker:
         # Full after 2**64 - 2 wakes that nobody read: no need to guard against that.
         self.wake = partial(os.eventfd_write, self.fd, 1)
 
-    def ready(self, mask: int) -> None:
+    def calm(self) -> None:
+        """Undo what wake() did."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
 
@@ -45,7 +46,8 @@ class SocketWaker:
         with contextlib.suppress(BlockingIOError):
             self.writer.send(b"\0")
 
-    def ready(self, mask: int) -> None:
+    def calm(self) -> None:
+        """Undo what wake() did."""
         with contextlib.suppress(BlockingIOError):
             self._reader.recv(4096)
 

@@ -203,6 +203,14 @@ class Stream(Secured):
         elif not self._hungry():
             self._drained()
 
+    def nested(self) -> None:
+        """The callback in hand has opened a nested loop: what it wrote goes out now, and the next write at once."""
+        if any(isinstance(piece, Step) for piece in self._queue):   # what a step leads to is not for a nested loop
+            return
+        if self._queue and not self._blocked and self._state not in _OVER:
+            self._flush()
+        self._fresh = self._eager and not self._queue and self._state in _WRITING
+
     def _drained(self) -> None:
         """The queue is sent: the end that was waiting for it comes."""
         if self._state is State.CLOSING:
