@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 import threading
@@ -229,13 +230,17 @@ def reactor_class(name: str) -> type[TwistedReactor]:
     """The class of the reactor `name`. Raises ReactorNotAvailableError if it is unknown or cannot be used here."""
     row = choose.choice(name)
     choose.parts(name)
-    return _made(row.reactor, choose.default_name() if name == "default" else name)
+    return _made(row.module, row.reactor, choose.default_name() if name == "default" else name)
 
 
 @functools.cache
-def _made(class_name: str, name: str) -> type[TwistedReactor]:
-    """Twisted's tests, and programs, look at the name of a reactor's class."""
-    return type(class_name, (TwistedReactor,), {"name": name, "__module__": "ropewalk.twisted"})
+def _made(module: str, class_name: str, name: str) -> type[TwistedReactor]:
+    """With what the preset adds, such as registerGApplication().
+
+    Twisted's tests, and programs, look at the name of a reactor's class.
+    """
+    preset = getattr(importlib.import_module(f"ropewalk.internet.{module}"), class_name)
+    return type(class_name, (TwistedReactor, preset), {"name": name, "__module__": "ropewalk.twisted"})
 
 
 def _own_binding(port: Any, interface: str | None) -> Any:

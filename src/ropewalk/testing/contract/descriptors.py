@@ -418,12 +418,12 @@ def what_has_no_descriptor_is_refused(rig: Rig) -> None:
 def a_descriptor_that_is_not_open_is_refused_or_lost_and_nothing_stays(rig: Rig) -> None:
     """Epoll refuses it where it is added, the others find out when they wait."""
     reactor = rig.reactor
-    assert reactor.getReaders() == []   # by now it has opened what it needs
-    with socket.socket() as closed:
-        bad = Watched(_Pipe(closed.fileno()))
+    bad = Watched(_Pipe(-1))
     refused: list[BaseException] = []
 
     def add() -> None:
+        with socket.socket() as closed:   # by now the reactor has opened what it needs
+            bad.channel = _Pipe(closed.fileno())
         try:
             reactor.addReader(bad)
         except OSError as error:
