@@ -3,11 +3,18 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint bench conformance conformance-baseline clean
+# What the tests of the GUI toolkits need of Debian: a display, GTK, wx, Tk, and the libraries of Qt's X11 plugin. The
+# rest comes from PyPI.
+GUI := xvfb xdotool gir1.2-gtk-2.0 gir1.2-gtk-3.0 gir1.2-gtk-4.0 python3-gi python3-gi-cairo python3-wxgtk4.0 \
+  python3-tk libxcb-icccm4 libxcb-keysyms1 libxcb-cursor0 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xkb1 \
+  libxkbcommon-x11-0 libegl1 libgl1 libgl1-mesa-dri
+
+.PHONY: help demo test test-hosts gui lint bench conformance conformance-baseline clean
 
 help:
-	@echo "make demo   forward real files through every reactor of this machine; prints a table (under a minute)"
+	@echo "make demo   forward real files through every reactor of this machine; prints a table (about a minute)"
 	@echo "make test   run the tests"
+	@echo "make test-hosts ARGS=gtk3   run the contract on one reactor; without ARGS on each GUI toolkit's"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  measure against C, uvloop, asyncio and Twisted; writes docs/benchmarks/"
 	@echo "make conformance  Twisted's own tests on its reactors and on ours: a table, and what differs; ARGS=programs: under trial"
@@ -17,15 +24,22 @@ help:
 demo: $(VENV)/.base
 	$(BIN)/python -m examples.demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test gui
 	@tools/debian-packages strace ip=iproute2 openssl curl wrk
 	$(BIN)/python -m pytest $(ARGS)
+
+test-hosts: $(VENV)/.test gui
+	$(BIN)/python -m pytest tests/contract/$(if $(ARGS),test_contract.py --ropewalk-reactor=$(ARGS),test_contract_hosts.py -rP)
+
+gui: $(VENV)/.gui-test
+	@tools/debian-packages $(GUI)
+	@$(BIN)/python tools/link-debian-modules gi cairo wx
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench gui
 	@tools/debian-packages cc=gcc /usr/include/stdlib.h=libc6-dev openssl /usr/include/openssl/ssl.h=libssl-dev wrk
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -47,6 +61,14 @@ $(BIN)/python:
 $(VENV)/.base: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
+
+# Not every system has wheels of all toolkits: then they are tried again the next time, and their tests are left out.
+# pygame takes the same folder as pygame-ce, so it has one of its own.
+$(VENV)/.gui-test: $(VENV)/.base
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[gui-test]' && \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --only-binary :all: --no-deps --upgrade \
+	    --target $(VENV)/pygame pygame && touch $@ || \
+	  echo "not installed: GUI toolkits of the extra gui-test, or pygame (pip says why above); their tests are left out"
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.conformance: $(VENV)/.%: $(VENV)/.base
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
