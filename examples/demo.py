@@ -3,7 +3,8 @@
 A folder is served by Python's own HTTP server. For each reactor, `ropewalk -r NAME forward` listens in a process of
 its own and forwards to that server. Python's own HTTP client fetches files of 1 kB to 100 MB through it, as often as
 the time allows and each at least once, and checks the digest of every one. Needs Python and the package; exits 1 if
-anything arrived wrong.
+anything arrived wrong. The toolkits' reactors take part where they can start, on a display of the demo's own (Xvfb)
+where there is none.
 """
 
 from __future__ import annotations
@@ -37,6 +38,14 @@ SECONDS = 24.0    # for all measurements together
 LONGEST = 3.0     # seconds, for one
 CONNECTIONS = 4   # at a time, for small files; one for large files
 PATIENCE = 30.0   # seconds without a byte, then the demo fails
+STARTS = """
+import sys
+from ropewalk.internet import default
+default.install(sys.argv[1])
+from ropewalk.internet import reactor
+reactor.callWhenRunning(reactor.stop)
+reactor.run()
+"""
 
 
 class DemoFailed(Exception):
@@ -101,6 +110,13 @@ def file_server(folder: Path) -> Iterator[int]:
 
 
 # -- the forwarder
+
+
+def why_not(name: str) -> str | None:
+    """Why the reactor `name` does not start here; None if it does. It may be a window system that is missing."""
+    started = subprocess.run([sys.executable, "-c", STARTS, name], capture_output=True, text=True, timeout=PATIENCE)
+    lines = started.stderr.strip().splitlines() or [f"it ended with exit code {started.returncode}"]
+    return lines[-1].rpartition("Error: ")[2] if started.returncode else None
 
 
 @contextlib.contextmanager
@@ -234,20 +250,23 @@ def run(names: list[str]) -> int:
 def main() -> None:
     try:
         from ropewalk.internet.main import reactors
+        from ropewalk.testing.display import any_display, missing
     except ModuleNotFoundError as error:
         sys.exit(f"the demo needs {error.name}: run it by `make demo`, which installs the package")
     print(f"Files through a forwarder: {', '.join(SMALL)} over {CONNECTIONS} connections (requests/s, CPU of the")
     print(f"forwarder), then {', '.join(LARGE)} over one (MB/s); (direct) is without a forwarder.\n")
     try:
-        total = run([row.name for row in reactors() if row.why_not is None])
+        with contextlib.nullcontext() if missing() else any_display():
+            reasons = {row.name: row.why_not or why_not(row.name) for row in reactors()}
+            total = run([name for name, reason in reasons.items() if reason is None])
     except (DemoFailed, OSError, http.client.HTTPException) as error:
         sys.exit(f"\nthe demo failed: {type(error).__name__}: {error}")
     except KeyboardInterrupt:
         sys.exit("\nthe demo was interrupted")
     print(f"\nAll {total:,} files arrived with the right digest.")
-    for row in reactors():
-        if row.why_not is not None:
-            print(f"Not on this machine: {row.name}: {row.why_not}")
+    for name, reason in reasons.items():
+        if reason is not None:
+            print(f"Not on this machine: {name}: {reason}")
 
 
 if __name__ == "__main__":
