@@ -8,7 +8,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bridge, churn, echo, files, imports, memory, plot, processes, report, threads, timers, tls, udp
+from benchmarks import (
+    bridge,
+    churn,
+    echo,
+    files,
+    hosts,
+    imports,
+    memory,
+    plot,
+    processes,
+    report,
+    threads,
+    timers,
+    tls,
+    udp,
+)
 from benchmarks.harness import PEERS, ROOT, BenchmarkError, Plan
 from benchmarks.results import Results
 
@@ -21,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Plan, Results], None]] = {
     "timers": timers.run,
     "threads": threads.run,
     "processes": processes.run,
+    "hosts": hosts.run,
     "bridge": bridge.run,
     "memory": memory.run,
     "imports": imports.run,

@@ -1,8 +1,8 @@
 """The Python peers, each as one `Engine`: the same few verbs, so that a workload is one program for all.
 
 Names are `asyncio`, `uvloop`, `twisted` and `ropewalk` (both with their epollreactor), or one of the last
-two with a reactor: `ropewalk-poll`, `twisted-gtk3` (the modules pollreactor, gtk3reactor). `bridge` is Twisted
-with Ropewalk's reactor, which may be named, too: `bridge-poll`.
+two with a reactor: `ropewalk-poll`, `twisted-gtk3` (the modules pollreactor, gtk3reactor); `qasync` is asyncio on Qt;
+`bridge` is Twisted with Ropewalk's reactor, which may be named, too: `bridge-poll`.
 
 The echo servers are what each one's documentation shows. asyncio and uvloop set TCP_NODELAY on every
 connection, Twisted and Ropewalk leave it to the program (setTcpNoDelay), but Ropewalk sets it for TLS: each as
@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks import toolkits
 
 BACKLOG = 1024
 
@@ -48,23 +50,24 @@ class Engine:
 def make_engine(peer: str) -> Engine:
     """Return the engine of the peer named `peer`. Raises ValueError for a name that is none."""
     family, _, variant = peer.partition("-")
-    if family in ("asyncio", "uvloop") and not variant:
+    if family in ("asyncio", "uvloop", "qasync") and not variant:
         return _event_loop(family)
     name = variant or DEFAULT_REACTOR
     if family in ("twisted", "ropewalk"):
-        importlib.import_module(f"{family}.internet.{name}reactor").install()
+        toolkits.install(family, name)
         return _reactor(family)
     if family == "bridge":
         importlib.import_module("ropewalk.twisted").install(name)
         return _reactor("twisted")
-    known = "asyncio, uvloop, twisted[-REACTOR], ropewalk[-REACTOR], bridge[-REACTOR]"
+    known = "asyncio, uvloop, qasync, twisted[-REACTOR], ropewalk[-REACTOR], bridge[-REACTOR]"
     raise ValueError(f"no such peer: {peer!r}; known are {known}")
 
 
 def _event_loop(module: str) -> Engine:
     import asyncio
 
-    loop: asyncio.AbstractEventLoop = importlib.import_module(module).new_event_loop()
+    make = toolkits.qt_loop if module == "qasync" else importlib.import_module(module).new_event_loop
+    loop: asyncio.AbstractEventLoop = make()
 
     class Echo(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:

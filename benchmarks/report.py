@@ -53,6 +53,10 @@ compared. Twisted and Ropewalk send by FileSender, asyncio by loop.sendfile. Ove
 receiver, which over a network it would not, so that one sleeps until 256 kB have come. The memory is the growth of
 the sender's peak (VmHWM) while it sends the second file.
 
+A host is a toolkit's main loop on an X server in memory, without windows where it runs without; 64 connections, 64 B.
+Ropewalk's and Twisted's reactors are those for that toolkit, for GTK 4 Twisted's gireactor; the targets compare with
+Ropewalk's epollreactor and, for Qt, with qasync (asyncio on PySide6), in the same rounds.
+
 The bridge is Twisted with Ropewalk's reactor (ropewalk.twisted): in its rows the columns are the same program, under
 the same Twisted, with Twisted's own reactor and with Ropewalk's. wrk asks for the page; its Site makes its access log
 as it does by default, and nobody reads it.
