@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 CHAT = ROOT / "examples" / "chat"
 PATIENCE = 10.0   # seconds
 BOTTOM = 45   # pixels; the row of the entry and the button is within these
-FOCUSED = 0.3   # seconds; SDL believes that it has the focus after 0.2
+FOCUSED = 1.0   # seconds; SDL believes that it has the focus after 0.2, on a busy machine later
 WATCHED = 2.0   # seconds
 SEEN = 200   # pixels that a few words change at least
 
