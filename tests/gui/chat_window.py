@@ -1,7 +1,7 @@
 """A chat window of the examples, as a child process of a test: run as it stands, and asked over standard I/O.
 
-python chat_window.py PROGRAM ARGUMENTS. The line "lines" is answered by what the window lists, as JSON; "stop" stops
-the reactor.
+python chat_window.py PROGRAM ARGUMENTS. The line "lines" is answered by what the window lists, as JSON; "focused" by
+whether it takes what is typed; "stop" stops the reactor.
 """
 
 from __future__ import annotations
@@ -20,11 +20,21 @@ def answer() -> None:
 
     orders: dict[str, Callable[[Any], object]] = {
         "lines": lambda chat: print(json.dumps(chat.view.lines()), flush=True),
+        "focused": lambda chat: print(json.dumps(focused()), flush=True),
         "stop": lambda chat: chat.reactor.stop(),
     }
     for order in sys.stdin:
         (chat,) = chatlogic.OPEN
         chat.reactor.callFromThread(orders[order.strip()], chat)
+
+
+def focused() -> bool:
+    """SDL drops what is typed until it has taken note of its focus, which it does when it looks for events."""
+    if "pygame" in sys.modules:
+        return bool(sys.modules["pygame"].key.get_focused())
+    if "sdl2" in sys.modules:   # PyUI's
+        return bool(sys.modules["sdl2"].SDL_GetKeyboardFocus())
+    return True
 
 
 program = Path(sys.argv[1])

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 CHAT = ROOT / "examples" / "chat"
 PATIENCE = 10.0   # seconds
 BOTTOM = 45   # pixels; the row of the entry and the button is within these
-FOCUSED = 1.0   # seconds; SDL believes that it has the focus after 0.2, on a busy machine later
+FOCUSED = 0.3   # seconds; SDL believes that it has the focus after 0.2
 WATCHED = 2.0   # seconds
 SEEN = 200   # pixels that a few words change at least
 
@@ -145,6 +145,7 @@ class Window:
         self._click(60)
         xdotool("windowfocus", self._id)
         pause(FOCUSED)
+        eventually(lambda: self._asked("focused"), "the window has the focus")
         xdotool("type", "--delay", 20, text)
         xdotool("key", "Return")
 
@@ -152,13 +153,16 @@ class Window:
         xdotool("mousemove", self.x + x, self.y + self.height - BOTTOM // 2, "click", 1)
 
     def lines(self) -> list[str]:
+        listed: list[str] = self._asked("lines")
+        return listed
+
+    def _asked(self, order: str) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print("lines", file=self._process.stdin, flush=True)
+        print(order, file=self._process.stdin, flush=True)
         told = self._process.stdout.readline()
         assert told, self._process.communicate()[1]
-        listed: list[str] = json.loads(told)
-        return listed
+        return json.loads(told)
 
     def picture(self) -> Any:
         from PIL import ImageGrab
