@@ -19,6 +19,7 @@ from ropewalk.pollers.table import Table
 from ropewalk.pollers.waker import make_waker
 
 _LIMIT = 1024
+_MOST = 512   # sockets in one list, on Windows
 _DEAD = {errno.EBADF, getattr(errno, "WSAENOTSOCK", errno.EBADF)}
 
 
@@ -41,6 +42,8 @@ class Select(Table):
 
     def change(self, fd: int, old: int, new: int) -> None:
         _check(fd)
+        if new and sys.platform == "win32" and fd not in self.masks and len(self.masks) >= _MOST - 1:   # and the waker
+            raise OSError(errno.EMFILE, f"select on Windows takes {_MOST} sockets: use the iocp or wfmo reactor")
         for ready, bit in ((self._readers, READ), (self._writers, WRITE)):
             if new & bit:
                 ready.add(fd)
