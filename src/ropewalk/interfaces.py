@@ -91,7 +91,10 @@ class Poller(Protocol):
 
 
 class Host(Protocol):
-    """Owns the thread's blocking wait. It is made with its reactor."""
+    """Owns the thread's blocking wait. It is made with its reactor.
+
+    A foreign one serves the reactor from begin() to end(): while run() is on the stack, or the program runs its loop.
+    """
 
     foreign: bool
     """Whether the loop is somebody else's, which calls the reactor when there is something to do."""
@@ -105,17 +108,17 @@ class Host(Protocol):
     def step(self) -> None:
         """Let the loop underneath do what it has to do, without waiting."""
 
+    def begin(self) -> None:
+        """Take what it needs to be posted to, and to be told that the loop ends; in the thread of the loop."""
+
     def post(self, call: Callable[[], object]) -> None:
-        """Run `call` in the host's thread soon, in a nested loop, too; from any thread."""
+        """Run `call` in the host's thread soon, in a nested loop, too; from any thread, between begin() and end()."""
 
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
-        """Call `call` while `fd` is readable, in nested loops, too; False if this host cannot watch a descriptor."""
+        """Until end(), call `call` while `fd` is readable, in nested loops, too; False if this host cannot do that."""
 
-    def unwatch(self) -> None:
-        """Undo watch()."""
-
-    def close(self) -> None:
-        """Release what the host itself holds."""
+    def end(self) -> None:
+        """Undo begin() and watch(); what is posted, and has not been run yet, may be forgotten."""
 
 
 class Lost(OSError):

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter  # as exact on Windows as elsewhere, where it is the clock of time.monotonic
 from typing import Protocol
 
 from ropewalk.interfaces import Host, Poller
@@ -29,29 +30,25 @@ class Attention(Protocol):
     def calm(self) -> None:
         """A turn is over: undo what woke it."""
 
-    def end(self) -> None:
-        """Serve it no more."""
 
-
-def attract(host: Host, poller: Poller, serve: Callable[[], object]) -> Attention:
-    """Have `host` call `serve`, in its thread, whenever `poller` has something."""
-    fd = poller.fileno()
-    if fd is not None and host.watch(fd, serve):
-        return _Watched(host, poller)
-    return Helper(host.post, poller, serve)
-
-
-class _Watched:
-    """The host watches."""
-
-    def __init__(self, host: Host, poller: Poller) -> None:
-        self._host = host
-        self.alarm = poller.alarm
-        self.alarm(None)   # takes what it needs while there are descriptors
-        self.calm = poller.calm
-
-    def end(self) -> None:
-        self._host.unwatch()
+@contextmanager
+def attract(host: Host, poller: Poller, serve: Callable[[], object]) -> Iterator[Attention]:
+    """Meanwhile `host` calls `serve`, in its thread, whenever `poller` has something."""
+    host.begin()
+    try:
+        poller.apply()
+        fd = poller.fileno()
+        if fd is not None and host.watch(fd, serve):
+            poller.alarm(None)   # takes what it needs while there are descriptors
+            yield poller
+            return
+        helper = Helper(host.post, poller, serve)
+        try:
+            yield helper
+        finally:
+            helper.end()
+    finally:
+        host.end()
 
 
 class Helper:
@@ -74,7 +71,7 @@ class Helper:
         self._thread.start()
 
     def alarm(self, seconds: float) -> None:
-        self._due = time.monotonic() + seconds
+        self._due = perf_counter() + seconds
         if self._parked:
             self._poller.wake()
 
@@ -84,6 +81,7 @@ class Helper:
             self._poller.wake()
 
     def end(self) -> None:
+        """Post no more."""
         self._going = False
         self._begun.set()
         self._over.set()
@@ -94,7 +92,7 @@ class Helper:
         while self._going:
             self._parked = True
             self._parked_until = due = self._due
-            self._poller.park(None if due is None else max(0.0, due - time.monotonic()))
+            self._poller.park(None if due is None else max(0.0, due - perf_counter()))
             self._parked = False
             self._begun.clear()
             if not self._going:
@@ -111,7 +109,7 @@ class Helper:
             return
         self._over.clear()   # not by the thread: the end of a longer turn, which this one waited for, comes before this
         self._begun.set()
-        if self._due is not None and self._due <= time.monotonic():
+        if self._due is not None and self._due <= perf_counter():
             self._due = None
         try:
             if self._going:   # it may have ended since this was posted

@@ -226,14 +226,13 @@ class Loop:
     @contextmanager
     def _attended(self, serve: Callable[[], object]) -> Iterator[None]:
         """Meanwhile the host, a foreign one, calls `serve` whenever a turn is due."""
-        self._attention = attract(self._host, self.poller, serve)
-        self._alarm = _NEVER
-        self._attend()
-        try:
-            yield
-        finally:
-            self._attention.end()
-            self._attention = None
+        with attract(self._host, self.poller, serve) as self._attention:
+            self._alarm = _NEVER
+            self._attend()
+            try:
+                yield
+            finally:
+                self._attention = None
 
     def callFromThread(self, callable: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Call `callable(*args, **kwargs)` in the reactor's thread at its next turn.

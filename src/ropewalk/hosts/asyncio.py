@@ -65,31 +65,30 @@ class AsyncioHost:
             self._loop.call_soon(self._loop.stop)
             self._loop.run_forever()
 
+    def begin(self) -> None:
+        self._loop = self._find_loop()
+        self._leave_generator(self._loop)
+
     def post(self, call: Callable[[], object]) -> None:
         self._the_loop().call_soon_threadsafe(call)
 
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
-        loop = self._loop = self._find_loop()
-        self._leave_generator(loop)
         try:
-            loop.add_reader(fd, call)
+            self._the_loop().add_reader(fd, call)
         except NotImplementedError:
             return False
         self._fd = fd
         return True
 
-    def unwatch(self) -> None:
+    def end(self) -> None:
         self._take_generator()
         loop, fd = self._the_loop(), self._fd
         self._fd = None
         if fd is not None and not loop.is_closed():
             loop.remove_reader(fd)
 
-    def close(self) -> None:
-        """It holds nothing: a loop that run() has made is gone when that returns."""
-
     def _the_loop(self) -> asyncio.AbstractEventLoop:
-        assert self._loop is not None, "watch() comes first"
+        assert self._loop is not None, "begin() comes first"
         return self._loop
 
     def _find_loop(self) -> asyncio.AbstractEventLoop:

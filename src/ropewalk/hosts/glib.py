@@ -100,21 +100,19 @@ class GLibHost:
 
         self._glib.idle_add(once, priority=self._glib.PRIORITY_DEFAULT_IDLE)
 
-    def watch(self, fd: int, call: Callable[[], object]) -> bool:
-        if not self._context.acquire():   # until unwatch(): a loop in another thread would wait for us
+    def begin(self) -> None:
+        if not self._context.acquire():   # until end(): a loop in another thread would wait for us
             raise RuntimeError("GLib's loop is another thread's: run the reactor, or attach it, in that thread")
+
+    def watch(self, fd: int, call: Callable[[], object]) -> bool:
         try:
             self._source = DescriptorSource(fd, call)
         except OSError:
-            self._context.release()
             return False
         return True
 
-    def unwatch(self) -> None:
+    def end(self) -> None:
         source, self._source = self._source, None
         if source is not None:
             source.end()
-            self._context.release()
-
-    def close(self) -> None:
-        self.unwatch()
+        self._context.release()

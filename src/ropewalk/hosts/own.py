@@ -32,14 +32,14 @@ class OwnHost:
     def step(self) -> None:
         """There is no loop underneath."""
 
+    def begin(self) -> None:
+        """Nobody has to be asked for attention."""
+
     def post(self, call: Callable[[], object]) -> None:
         self._reactor.callFromThread(call)
 
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
         return False
 
-    def unwatch(self) -> None:
-        """There is nothing to unwatch."""
-
-    def close(self) -> None:
-        """It holds nothing."""
+    def end(self) -> None:
+        """Nothing has begun."""

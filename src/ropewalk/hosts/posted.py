@@ -37,11 +37,11 @@ class PostedHost:
     def step(self) -> None:
         """Nothing is known of the loop but how to post to it."""
 
+    def begin(self) -> None:
+        """The program has prepared its loop."""
+
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
         return False
 
-    def unwatch(self) -> None:
-        """Nothing is watched."""
-
-    def close(self) -> None:
-        """It holds nothing."""
+    def end(self) -> None:
+        """Nothing has begun."""

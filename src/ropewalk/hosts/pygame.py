@@ -98,6 +98,9 @@ class PygameHost:
         else:
             self._run_posted()
 
+    def begin(self) -> None:
+        """The queue is there as long as the host."""
+
     def post(self, call: Callable[[], object]) -> None:
         self._posted.append(call)
         self._ring()
@@ -115,11 +118,8 @@ class PygameHost:
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
         return False
 
-    def unwatch(self) -> None:
-        """It watches nothing."""
-
-    def close(self) -> None:
-        """It holds nothing."""
+    def end(self) -> None:
+        """Nothing has begun."""
 
     def ended(self) -> None:
         """The queue is going away."""

@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter  # time.monotonic steps by 15.6 ms on Windows before Python 3.13
 from typing import Any
 
 from ropewalk.errors import ReactorNotAvailableError
@@ -34,7 +34,7 @@ class ClassicPyUIHost:
     def run(self) -> None:
         self._going = True
         while self._going and self._another():
-            self._serve_until(time.monotonic() + self._seconds)
+            self._serve_until(perf_counter() + self._seconds)
         self._going = False
 
     def _another(self) -> bool:
@@ -50,7 +50,7 @@ class ClassicPyUIHost:
 
     def _serve_until(self, due: float) -> None:
         while self._going:
-            left = due - time.monotonic()
+            left = due - perf_counter()
             if left <= 0:
                 return
             try:
@@ -65,14 +65,14 @@ class ClassicPyUIHost:
         for _ in range(self._posted.qsize()):
             self._posted.get()()
 
+    def begin(self) -> None:
+        """It can be posted to as it is."""
+
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
         return False
 
-    def unwatch(self) -> None:
-        """It watches nothing."""
-
-    def close(self) -> None:
-        """It holds nothing."""
+    def end(self) -> None:
+        """Nothing has begun."""
 
 
 def _classic() -> Any:

@@ -24,6 +24,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ropewalk.errors import ReactorNotAvailableError
@@ -52,7 +53,6 @@ class QtHost:
         self._reactor = reactor
         self._notifier: Any = None
         self._call: Callable[[], object] | None = None
-        self._posted: deque[Callable[[], object]] = deque()
         self._bell: Any = None
         self._running = False
 
@@ -60,8 +60,6 @@ class QtHost:
         application = _application()
         if application.thread().loopLevel():
             raise RuntimeError("Qt's loop runs already: have it serve the reactor by reactor.attach(), not by run()")
-        if self._posted:   # before there was an application
-            self._ring()
         self._running = True
         try:
             application.exec()
@@ -75,49 +73,67 @@ class QtHost:
     def step(self) -> None:
         _application().processEvents()
 
-    def watch(self, fd: int, call: Callable[[], object]) -> bool:
+    def begin(self) -> None:
         application = _application()
+        application.aboutToQuit.connect(self._reactor.host_ended)
+        self._bell = _make_bell()
+
+    def watch(self, fd: int, call: Callable[[], object]) -> bool:
         kind = _qt("QtCore").QSocketNotifier
-        self._notifier = kind(fd, kind.Type.Read, application)
+        self._notifier = kind(fd, kind.Type.Read, _application())
         self._call = call
         self._notifier.activated.connect(self._readable)   # PyQt keeps a function longer than it says, not a method
-        application.aboutToQuit.connect(self._reactor.host_ended)
         return True
 
     def _readable(self, *_: object) -> None:
         if self._call is not None:
             self._call()
 
-    def unwatch(self) -> None:
-        notifier, self._notifier = self._notifier, None
-        if notifier is None:
-            return
-        notifier.setEnabled(False)
-        notifier.activated.disconnect()
-        notifier.deleteLater()   # it may be on the stack
+    def end(self) -> None:
         _application().aboutToQuit.disconnect(self._reactor.host_ended)
+        self._bell.close()
+        notifier, self._notifier = self._notifier, None
+        if notifier is not None:
+            notifier.setEnabled(False)
+            notifier.activated.disconnect()
+            notifier.deleteLater()   # it may be on the stack
+
+    def post(self, call: Callable[[], object]) -> None:
+        self._bell.post(call)
+
+
+class _Bell:
+    """What any thread posts is called in the thread that made this, the application's."""
+
+    def __init__(self) -> None:
+        core = _qt("QtCore")
+        self._posted: deque[Callable[[], object]] = deque()
+        self._timer = core.QTimer(singleShot=True, interval=0)
+        self._timer.timeout.connect(self._run_posted)
+        self._ring = partial(
+            core.QMetaObject.invokeMethod, self._timer, "start", core.Qt.ConnectionType.QueuedConnection
+        )
 
     def post(self, call: Callable[[], object]) -> None:
         self._posted.append(call)
-        if _qt("QtCore").QCoreApplication.instance() is not None:
-            self._ring()
-
-    def _ring(self) -> None:
-        """Have what is posted run in the application's thread."""
-        core = _qt("QtCore")
-        if self._bell is None:
-            self._bell = core.QTimer(singleShot=True, interval=0)
-            # Directly: to PyQt the slot is of the thread that connects it.
-            self._bell.timeout.connect(self._run_posted, type=core.Qt.ConnectionType.DirectConnection)
-            self._bell.moveToThread(core.QCoreApplication.instance().thread())
-        core.QMetaObject.invokeMethod(self._bell, "start", core.Qt.ConnectionType.QueuedConnection)
+        self._ring()
 
     def _run_posted(self) -> None:
         for _ in range(len(self._posted)):
-            self._posted.popleft()()
+            if self._posted:   # a nested loop may have run it
+                self._posted.popleft()()
 
     def close(self) -> None:
-        self.unwatch()
+        self._posted.clear()
+        self._timer.deleteLater()   # it may be on the stack
+
+
+def _make_bell() -> Any:
+    if sys.platform == "win32":
+        from ropewalk.hosts.message_window import MessageWindow
+
+        return MessageWindow()
+    return _Bell()
 
 
 def _qt(module: str) -> Any:

@@ -12,7 +12,9 @@ Facts of Tk, and what they mean for us:
 * A root passes its bindings on to what is in it: <Destroy> is bound to a tag that the root alone has.
 * update() goes on while there are events, of the network, too: so a step has a limit.
 * From another thread Tk is called through a queue, and the caller waits: post() writes to a pipe instead.
-* Windows has no file handlers.
+* On Windows it has no file handlers: there post() posts to a window of our own. What Windows calls, though, must call
+  no Tk: _tkinter would forget that it is in Tk's loop, and abort when Tk calls Python next. So that window hands it on,
+  as a timer of Tk's that is due; to create one is the exception, since Tk itself runs nothing then.
 """
 
 from __future__ import annotations
@@ -21,18 +23,25 @@ import contextlib
 import importlib.util
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
+from time import perf_counter
 from typing import Any
 
 from ropewalk.errors import ReactorNotAvailableError
 
+_Run = Callable[[Callable[[], object]], object]
 _TOO_HIGH = 1024   # FD_SETSIZE
 _UNPAINTED = 0.015   # seconds that redrawing may have to wait for the network
 _EVENTS = 100   # in a step
 _DONT_WAIT = 2   # TCL_DONT_WAIT
 _READABLE = 2   # TCL_READABLE
+_TKINTER = (
+    'Windows: choose "tcl/tk and IDLE" in the installer of Python'
+    if sys.platform == "win32"
+    else "Debian: apt-get install python3-tk"
+)
 
 
 class TkHost:
@@ -47,29 +56,24 @@ class TkHost:
     def missing() -> str | None:
         """Why it cannot be used here, and what to install; None if it can. Opens no window."""
         if importlib.util.find_spec("_tkinter") is None:
-            return "this Python has no tkinter, which pip cannot install; Debian: apt-get install python3-tk"
-        if sys.platform == "win32":
-            return "Tk cannot watch a descriptor on Windows"
+            return f"this Python has no tkinter, which pip cannot install; {_TKINTER}"
         return None
 
     def __init__(self, reactor: Any, root: Any = None) -> None:
         self._reactor = reactor
         self._given: Any = None if root is None else root.nametowidget(".")
         self._root: Any = self._given
-        self._watched = contextlib.ExitStack()
-        self._watches = False
-        self._posted: deque[Callable[[], object]] = deque()
-        self._bell: int | None = None   # the end of a pipe, while it runs
+        self._begun = contextlib.ExitStack()
+        self._run: _Run
+        self._post: _Run
         self._running = False
 
     def run(self) -> None:
-        root = self._find_root()
-        with contextlib.nullcontext() if self._watches else self._rung(root):
-            self._running = True
-            try:
-                root.mainloop()
-            finally:
-                self._running = False
+        self._running = True
+        try:
+            self._find_root().mainloop()
+        finally:
+            self._running = False
 
     def quit(self) -> None:
         if self._running:
@@ -81,51 +85,27 @@ class TkHost:
             if not tk.dooneevent(_DONT_WAIT):
                 return
 
+    def begin(self) -> None:
+        root = self._find_root()
+        _check_thread(root)
+        self._run = _repainting(root)
+        with contextlib.ExitStack() as begun:
+            self._post = begun.enter_context(_posting_to(root, self._run))
+            begun.enter_context(_destruction(root, self._ended))
+            self._begun = begun.pop_all()
+
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
         root = self._find_root()
-        due = 0.0
-
-        def readable(*_: object) -> None:
-            nonlocal due
-            call()
-            now = time.monotonic()
-            if now >= due:
-                _repaint(root)
-                due = time.monotonic() + _UNPAINTED
-
-        with contextlib.ExitStack() as watched:
-            watched.enter_context(_handled(root, fd, readable))
-            watched.enter_context(_destruction(root, self._ended))
-            self._watched = watched.pop_all()
-        self._watches = True
+        if not hasattr(root.tk, "createfilehandler"):
+            return False
+        self._begun.enter_context(_handled(root, fd, lambda *_: self._run(call)))
         return True
 
-    def unwatch(self) -> None:
-        self._watches = False
-        self._watched.close()
+    def end(self) -> None:
+        self._begun.close()
 
     def post(self, call: Callable[[], object]) -> None:
-        self._posted.append(call)
-        if self._bell is not None:
-            os.write(self._bell, b"\0")
-
-    @contextlib.contextmanager
-    def _rung(self, root: Any) -> Iterator[None]:
-        """Meanwhile what is posted, or was before, is run: by the helper thread, since we do not watch."""
-        def rung(*_: object) -> None:
-            os.read(reading, 1)
-            if self._posted:
-                self._posted.popleft()()
-
-        reading, self._bell = os.pipe()
-        try:
-            with _handled(root, reading, rung):
-                os.write(self._bell, bytes(len(self._posted)))
-                yield
-        finally:
-            os.close(reading)
-            os.close(self._bell)
-            self._bell = None
+        self._post(call)
 
     def _ended(self, event: object) -> None:
         """The root is destroyed."""
@@ -142,9 +122,6 @@ class TkHost:
             raise RuntimeError("the Tk root that was installed is destroyed: install another one, after uninstall()")
         self._root = getattr(tkinter, "_default_root", None) or _hidden_root()
         return self._root
-
-    def close(self) -> None:
-        self.unwatch()
 
 
 def _hidden_root() -> Any:
@@ -167,21 +144,71 @@ def _lives(root: Any) -> bool:
         return False
 
 
-def _repaint(root: Any) -> None:
+def _check_thread(root: Any) -> None:
+    """Raises RuntimeError in another thread than the root's."""
+    try:
+        root.tk.createtimerhandler(0, int).deletetimerhandler()
+    except RuntimeError as error:
+        raise RuntimeError(f"{root!r} is another thread's: run the reactor in the thread that made it") from error
+
+
+def _repainting(root: Any) -> _Run:
+    """What runs a call, and then has Tk redraw what has waited for too long."""
     import tkinter
 
-    with contextlib.suppress(tkinter.TclError):   # destroyed in this very turn
-        root.update_idletasks()
+    due = 0.0
+
+    def run(call: Callable[[], object]) -> None:
+        nonlocal due
+        call()
+        if perf_counter() < due:
+            return
+        with contextlib.suppress(tkinter.TclError):   # destroyed in this very turn
+            root.update_idletasks()
+        due = perf_counter() + _UNPAINTED
+
+    return run
+
+
+@contextlib.contextmanager
+def _posting_to(root: Any, run: _Run) -> Iterator[_Run]:
+    """Meanwhile what is posted, by the function that is yielded, is given to `run` in the thread of `root`, by Tk."""
+    if hasattr(root.tk, "createfilehandler"):
+        with _posting_by_pipe(root, run) as post:
+            yield post
+    elif sys.platform == "win32":
+        from ropewalk.hosts.message_window import MessageWindow
+
+        with contextlib.closing(MessageWindow()) as window:
+            yield lambda call: window.post(partial(root.tk.createtimerhandler, 0, partial(run, call)))
+
+
+@contextlib.contextmanager
+def _posting_by_pipe(root: Any, run: _Run) -> Iterator[_Run]:
+    posted: deque[Callable[[], object]] = deque()
+
+    def post(call: Callable[[], object]) -> None:
+        posted.append(call)
+        os.write(writing, b"\0")
+
+    def rung(*_: object) -> None:
+        os.read(reading, 1)
+        run(posted.popleft())
+
+    reading, writing = os.pipe()
+    try:
+        with _handled(root, reading, rung):
+            yield post
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 @contextlib.contextmanager
 def _handled(root: Any, fd: int, call: Callable[..., object]) -> Iterator[None]:
-    """Meanwhile Tk calls `call` when `fd` is readable. Raises RuntimeError in another thread than the root's."""
+    """Meanwhile Tk calls `call` when `fd` is readable."""
     with _low(fd) as low:
-        try:
-            root.createfilehandler(low, _READABLE, call)
-        except RuntimeError as error:
-            raise RuntimeError(f"{root!r} is another thread's: run the reactor in the thread that made it") from error
+        root.createfilehandler(low, _READABLE, call)
         try:
             yield
         finally:

@@ -1,7 +1,8 @@
 """wxPython: wx.App.MainLoop(), and on GTK a descriptor watched by GLib's default context, which that loop turns.
 
 Facts of wx, and what they mean for us:
-* It has no call that watches a descriptor. On GTK, GLib has; elsewhere the helper thread posts, by wx.CallAfter().
+* It has no call that watches a descriptor. On GTK, GLib has; elsewhere the helper thread posts, by wx.CallAfter(), and
+  on Windows to a window of our own, which the loops of its menus serve, too.
 * MainLoop() returns at once where there is no top-level window. So run() gives it a hidden one, which does not count
   when wx asks whether the last window is closed. It is kept: what is destroyed after a loop is the next one's last.
 * ExitMainLoop() does nothing while a modal dialog has a loop of its own. We schedule the end of the main loop: it comes
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections import deque
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ class WxHost:
         self._wx = wx
         self._reactor = reactor
         self._app: Any = None
-        self._posted: deque[Callable[[], object]] = deque()
+        self._window: Any = None   # to post to; Windows only
         self._source: DescriptorSource | None = None
         self._running = False
         if app is not None:
@@ -70,8 +71,6 @@ class WxHost:
         if app.IsMainLoopRunning():
             raise RuntimeError("wx's main loop runs already: have it serve the reactor by reactor.attach()")
         _keep_hidden_window()
-        for _ in range(len(self._posted)):   # before there was an app
-            self._wx.CallAfter(self._run_posted)
         self._running = True
         try:
             app.MainLoop()
@@ -91,17 +90,20 @@ class WxHost:
                     return
                 loop.Dispatch()
 
-    def post(self, call: Callable[[], object]) -> None:
-        self._posted.append(call)
-        if self._wx.GetApp() is not None:
-            self._wx.CallAfter(self._run_posted)
+    def begin(self) -> None:
+        self._the_app()
+        if sys.platform == "win32":
+            from ropewalk.hosts.message_window import MessageWindow
 
-    def _run_posted(self) -> None:
-        if self._posted:
-            self._posted.popleft()()
+            self._window = MessageWindow()
+
+    def post(self, call: Callable[[], object]) -> None:
+        if self._window is None:
+            self._wx.CallAfter(call)
+        else:
+            self._window.post(call)
 
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
-        self._the_app()
         if self._wx.Platform != "__WXGTK__":
             return False
 
@@ -113,12 +115,11 @@ class WxHost:
         self._source = DescriptorSource(fd, readable)
         return True
 
-    def unwatch(self) -> None:
+    def end(self) -> None:
         if self._source is not None:
             self._source.end()
-
-    def close(self) -> None:
-        self.unwatch()
+        if self._window is not None:
+            self._window.close()
 
     def _the_app(self) -> Any:
         """Raises ReactorNotAvailableError where there is no display, RuntimeError in another thread than the app's."""
