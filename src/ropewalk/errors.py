@@ -90,14 +90,17 @@ def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+_HAS_IT_ALONE = 10013   # WSAEACCES of bind(): another socket has the address, and with SO_EXCLUSIVEADDRUSE
+
+
 def _advice(error: BaseException, port: int | str) -> str:
     if not isinstance(port, int):
         return ""
     number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE or getattr(error, "winerror", None) == _HAS_IT_ALONE:
+        return " (another socket listens there; use port 0 for any free one, or reusePort to share it)"
     if number == errno.EACCES and 0 < port < 1024:
         return " (ports below 1024 need CAP_NET_BIND_SERVICE or root)"
-    if number == errno.EADDRINUSE:
-        return " (another socket listens there; use port 0 for any free one, or reusePort to share it)"
     if number == errno.EADDRNOTAVAIL:
         return " (no interface of this machine has that address)"
     return ""

@@ -7,6 +7,8 @@ from typing import Any
 
 from ropewalk.interfaces import Loop
 
+UNIX: int = getattr(socket, "AF_UNIX", -1)   # Windows has none, which is of no socket
+
 
 def literal_family(host: str) -> int:
     """AF_INET or AF_INET6 if `host` is a literal address (IPv6: with or without a zone), AF_UNSPEC if it is a name."""
@@ -23,8 +25,10 @@ def numeric_sockaddr(family: int, host: str, port: int) -> Any:
     """The socket address of a literal `host`; a zone after % becomes its scope. Raises OSError if it is no literal."""
     if family != socket.AF_INET6 or "%" not in host:
         return (host, port)
+    literal, _, zone = host.partition("%")
+    number = zone if zone.isdecimal() else socket.if_nametoindex(zone)   # Windows' getaddrinfo() takes no names
     flags = socket.AI_NUMERICHOST
-    address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)[0][4]
+    address = socket.getaddrinfo(f"{literal}%{number}", port, family, socket.SOCK_STREAM, 0, flags)[0][4]
     return (address[0], port, *address[2:])   # getaddrinfo takes 65536 for 0
 
 

@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from ropewalk.interfaces import Kit, Loop
+from ropewalk.transports.address import UNIX
 from ropewalk.transports.channel import SocketChannel
 from ropewalk.transports.listener import Listener
 from ropewalk.transports.tcp import Port, Server
 from ropewalk.transports.udp import UDPPort
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-_UNIX = getattr(socket, "AF_UNIX", None)
-_FAMILIES = {int(family): family.name for family in (*_INTERNET, _UNIX) if family is not None}
+_FAMILIES = {int(family): family.name for family in socket.AddressFamily if family in (*_INTERNET, UNIX)}
 _TYPES = {int(kind): kind.name for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)}
 _BACKLOG = 50   # of a socket that does not listen yet
 
@@ -33,7 +33,7 @@ def adopt_port(loop: Loop, fd: int, family: int, factory: Any) -> Listener:
         _listen(channel, fd)
         name = channel.getsockname()
         port: Listener
-        if family == _UNIX:
+        if family == UNIX:
             from ropewalk.transports.unix import UNIXPort
 
             port = loop.kit.variant(UNIXPort)(loop, name, factory, _BACKLOG, _mode_of(name), False, channel)
@@ -53,7 +53,7 @@ def adopt_connection(loop: Loop, fd: int, family: int, factory: Any) -> None:
         socket.socket.close(channel)
         return
     stream: Any
-    if family == _UNIX:
+    if family == UNIX:
         from ropewalk.transports.unix import UNIXServer
 
         stream = loop.kit.variant(UNIXServer)(loop, channel, peer)
@@ -87,7 +87,7 @@ def socket_of(fd: int, family: int, kind: int, kit: Kit) -> SocketChannel:
         _unsupported(family, _FAMILIES, kit)
     copy = socket.dup(fd)
     try:
-        channel = SocketChannel(family, kind, 0, fileno=copy)
+        channel = SocketChannel(fileno=copy)
     except BaseException:   # it is no socket
         socket.close(copy)
         raise
@@ -127,14 +127,12 @@ def _listen(channel: SocketChannel, fd: int) -> None:
 
 def _check(channel: SocketChannel, fd: int, family: int, kind: int, kit: Kit) -> None:
     wrong: Exception
-    real = channel.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) if hasattr(socket, "SO_DOMAIN") else family
-    if real != family:
-        text = f"socket {fd} is of the family {_FAMILIES.get(real, real)}, not {_FAMILIES[family]}"
+    if channel.family != family:
+        text = f"socket {fd} is of the family {_FAMILIES.get(channel.family, channel.family)}, not {_FAMILIES[family]}"
         wrong = kit.error.UnsupportedAddressFamily(text)
         raise wrong
-    real = channel.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
-    if real != kind:
-        text = f"socket {fd} is of the type {_TYPES.get(real, real)}, not {_TYPES[kind]}"
+    if channel.type != kind:
+        text = f"socket {fd} is of the type {_TYPES.get(channel.type, channel.type)}, not {_TYPES[kind]}"
         wrong = kit.error.UnsupportedSocketType(text)
         raise wrong
 

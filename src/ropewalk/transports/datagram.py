@@ -3,7 +3,8 @@
 * A read that fails costs twice one that succeeds. So one datagram is read an event, and only now and then one more is
   tried for. If there is one, datagrams are read in bursts that grow while they are all used and shrink to what was
   there; a burst ends at a byte bound, so that a busy socket starves nobody. What the kernel handed over is delivered.
-* One byte more than the limit is asked for: so a datagram that is too long is seen, not silently cut.
+* One byte more than the limit is asked for: so a datagram that is too long is seen, not silently cut. Windows raises
+  WSAEMSGSIZE then, and does not tell the sender: there the longest datagram of all is asked for.
 * What the socket does not take waits for it, up to a bound; beyond that it is lost, as datagrams may be.
 * An ICMP error is reported by the next call on a connected socket, whatever that call does; the datagram that was being
   sent is sent again. Linux has errors that nothing else has (ENONET, EOPNOTSUPP, EACCES with IPv6), and EMSGSIZE, from
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import sys
 from abc import abstractmethod
 from collections import deque
 from typing import Any
@@ -29,8 +31,9 @@ _SINGLES = 64   # events with one datagram, before more are tried for
 _MOST_WAITING = 262144   # bytes
 _BESIDES = 100   # bytes that an entry of the queue takes besides the datagram
 _LONGEST = 1 << 30   # bytes; recvfrom() takes memory for as many as it may get
+_LEAST_ROOM = 65536 if sys.platform == "win32" else 0   # bytes
 _DEBUG, _WARNING = 10, 30   # logging's levels
-_ERROR_QUEUE = getattr(socket, "MSG_ERRQUEUE", 0)
+_ERROR_QUEUE = getattr(socket, "MSG_ERRQUEUE", 0) if hasattr(socket.socket, "recvmsg") else 0   # Windows lacks it
 
 
 def _numbers(*names: str) -> set[int]:
@@ -42,6 +45,7 @@ _REFUSED = _numbers(
     "ENOPROTOOPT", "EPROTO", "EACCES", "ENONET", "EOPNOTSUPP", "WSAECONNREFUSED", "WSAECONNRESET", "WSAENETRESET",
     "WSAETIMEDOUT", "WSAEHOSTUNREACH", "WSAENETUNREACH",
 )  # fmt: skip
+_EARLIER = _numbers("ECONNREFUSED", "WSAECONNRESET", "WSAENETRESET")
 _TOO_LONG = _numbers("EMSGSIZE", "WSAEMSGSIZE")
 _PASSING = _numbers("ENOBUFS", "ENOMEM", "EINTR", "WSAENOBUFS")
 
@@ -64,6 +68,7 @@ class DatagramPort(ListeningPort):
             raise ValueError(f"maxPacketSize is a number of bytes from 1 to {_LONGEST}, not {maxPacketSize!r}")
         self.protocol = protocol
         self.maxPacketSize = maxPacketSize
+        self._room = max(maxPacketSize + 1, _LEAST_ROOM)
         self._singles = 0   # events to come with one read
         self._burst = 1     # reads in an event after these
         self._waiting: deque[tuple[bytes, Any]] = deque()   # until the socket takes more
@@ -119,15 +124,14 @@ class DatagramPort(ListeningPort):
 
     def _receive(self, channel: SocketChannel) -> int:
         """Receive one datagram and deliver it; its length, -1 if there was none."""
-        size = self.maxPacketSize + 1
         try:
-            datagram, sender = channel.recvfrom(size)
+            datagram, sender = channel.recvfrom(self._room)
         except OSError as error:
             self._receive_failed(error)
             return -1
         length = len(datagram)
         try:
-            if length == size:
+            if length > self.maxPacketSize:
                 self._refuse(sender)
             elif self._plain:
                 self.protocol.datagramReceived(datagram, sender)
@@ -160,9 +164,8 @@ class DatagramPort(ListeningPort):
     def _receive_failed(self, error: OSError) -> None:
         if isinstance(error, BlockingIOError) or error.errno in _PASSING:
             return
-        if error.errno in _TOO_LONG:   # one that came (Windows says it like this), or one that a router sent back
-            limit = f"maxPacketSize, {self.maxPacketSize} bytes, or than its way allows"
-            self.reactor.kit.log(_WARNING, f"{self!r} lost a datagram: it was longer than {limit}")
+        if error.errno in _TOO_LONG:   # one that a router sent back
+            self.reactor.kit.log(_WARNING, f"{self!r} lost a datagram: it was longer than its way allows")
         elif error.errno in _REFUSED:
             if self.peer is not None:
                 self._refused()
@@ -214,7 +217,7 @@ class DatagramPort(ListeningPort):
             self.lose(datagram, error.strerror)
         elif error.errno in _REFUSED and self.peer is not None:
             self._refused_while_sending(channel, datagram)
-        elif error.errno != errno.ECONNREFUSED:   # which is about an earlier datagram, to somebody
+        elif error.errno not in _EARLIER:   # which are about an earlier datagram, to somebody
             raise error
 
     def _too_long(self, channel: SocketChannel, error: OSError, datagram: bytes) -> None:

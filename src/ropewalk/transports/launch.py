@@ -31,10 +31,11 @@ import subprocess
 import termios
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, NoReturn
 
-Text = str | bytes
+from ropewalk.transports.order import Order
+
 _NOBODY = 2**32 - 1   # as (uid_t)-1, which means "leave it"
 _HANDLEABLE = [int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}]
 # Those that shells (nohup, &) and programs ignore, but for SIGPIPE and SIGXFSZ, which Popen restores; to ask for every
@@ -74,62 +75,7 @@ class Identity(NamedTuple):
         return cls(*wanted, os.getgrouplist(name, wanted[1]))
 
 
-class Order(NamedTuple):
-    """What is to be started."""
-
-    executable: bytes
-    args: list[bytes]
-    env: dict[bytes, bytes] | None
-    """None: ours."""
-    path: bytes | None
-    """The folder it starts in; None: ours."""
-    identity: Identity | None
-    descriptors: Mapping[int, int]
-    """What is open in the child: its number there, and ours."""
-    terminal: bool
-    """Whether its descriptor 0 is a terminal, which it gets a session of its own for."""
-
-    @classmethod
-    def of(
-        cls,
-        executable: Text,
-        args: Sequence[Text],
-        env: Mapping[Text, Text] | None,
-        path: Text | None,
-        uid: int | None,
-        gid: int | None,
-        descriptors: Mapping[int, int],
-        terminal: bool = False,
-    ) -> Order:
-        """An order in bytes. Raises TypeError for what is no text, ValueError for a text that no program can get."""
-        if isinstance(args, str | bytes):
-            raise TypeError(f"the arguments of a program are a sequence, with its name first; not {args!r}")
-        return cls(
-            _encoded(executable),
-            [_encoded(arg) for arg in args] or [_encoded(executable)],
-            None if env is None else {_name(key): _encoded(value) for key, value in env.items()},
-            None if path is None else _encoded(path),
-            Identity.of(uid, gid),
-            descriptors,
-            terminal,
-        )
-
-
-def _encoded(text: Text) -> bytes:
-    try:
-        encoded = os.fsencode(text)
-    except TypeError:
-        raise TypeError(f"a program is given text or bytes, not {text!r}") from None
-    if b"\0" in encoded:
-        raise ValueError(f"no program can get a text with a zero byte: {text!r}")
-    return encoded
-
-
-def _name(text: Text) -> bytes:
-    encoded = _encoded(text)
-    if b"=" in encoded:
-        raise ValueError(f"an environment variable cannot be called {text!r}")
-    return encoded
+identity = Identity.of
 
 
 def launch(order: Order) -> int:
@@ -237,13 +183,18 @@ def _fork(order: Order) -> int:
     finally:
         os.close(heard)
     if answer:
-        wait_for(pid)
+        _wait_for(pid)
         raise _failed(order, *map(int, answer.split()))
     return pid
 
 
-def wait_for(pid: int) -> None:
-    """Wait for the end of a child that nobody will hear of."""
+def kill(pid: int) -> None:
+    """End a child that was started, and of which nobody will hear."""
+    os.kill(pid, signal.SIGKILL)
+    _wait_for(pid)
+
+
+def _wait_for(pid: int) -> None:
     with contextlib.suppress(ChildProcessError):   # somebody else has reaped it, or the system (SIGCHLD is ignored)
         os.waitpid(pid, 0)
 

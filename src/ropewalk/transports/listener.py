@@ -40,7 +40,7 @@ class Listener(ListeningPort):
     socket that listens already, or is bound, to be used instead of a new one.
     """
 
-    family = socket.AF_UNSPEC
+    family: int = socket.AF_UNSPEC
 
     def __init__(self, loop: Loop, factory: Any, backlog: int, adopted: SocketChannel | None = None) -> None:
         super().__init__(loop, adopted)

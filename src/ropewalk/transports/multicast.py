@@ -40,6 +40,7 @@ class MulticastPort(UDPPort):
 
     def set_options(self, channel: SocketChannel) -> None:
         if not self.listenMultiple:
+            super().set_options(channel)
             return
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "SO_REUSEPORT"):

@@ -37,6 +37,7 @@ class PipeChannel:
     one that reads, too, is broken then (BrokenPipeError).
     """
 
+    tells_end = True   # nobody reads what it writes: without being asked to write
     __slots__ = ("_handler", "_notice", "_poller", "_writing", "reader", "recv", "send", "writer")
 
     def __init__(self, reader: int, writer: int) -> None:
@@ -124,6 +125,17 @@ class PipeChannel:
         if reader >= 0:
             self._poller.set(reader, 0, handler)
         return reader
+
+
+def open_pipe(use: str) -> tuple[PipeChannel, int]:
+    """A pipe to a child: our end, and a descriptor of the child's. Raises OSError.
+
+    use: 'r' if we read it, 'w' if we write it.
+    """
+    reader, writer = os.pipe()
+    ours, theirs = (reader, writer) if use == "r" else (writer, reader)
+    os.set_blocking(ours, False)
+    return PipeChannel(ours, _NONE) if use == "r" else PipeChannel(_NONE, ours), theirs
 
 
 class _WritingEnd:

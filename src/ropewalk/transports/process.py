@@ -9,17 +9,23 @@ pipes may live on in its own children.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from ropewalk.interfaces import READ, Loop
-from ropewalk.transports.launch import Order, Text, launch, wait_for
-from ropewalk.transports.pipe import PipeChannel
-from ropewalk.transports.reaper import Watch, watch
+from ropewalk.transports.order import Order, Text
 from ropewalk.transports.stream import Stream
+
+if sys.platform == "win32":
+    from ropewalk.transports.launch_windows import identity, kill, launch
+    from ropewalk.transports.pipe_windows import open_pipe
+    from ropewalk.transports.reaper_windows import Watch, signal_number, watch
+else:
+    from ropewalk.transports.launch import identity, kill, launch
+    from ropewalk.transports.pipe import open_pipe
+    from ropewalk.transports.reaper import Watch, signal_number, watch
 
 Uses = Mapping[int, int | str]
 _PIPES: Uses = {0: "w", 1: "r", 2: "r"}
@@ -59,8 +65,7 @@ class Process:
         try:
             return self.watch(self.reactor, pid, self._exited)
         except BaseException:
-            os.kill(pid, signal.SIGKILL)
-            wait_for(pid)
+            kill(pid)
             raise
 
     def connect(self, pipes: Mapping[int, Stream]) -> None:
@@ -104,12 +109,11 @@ class Process:
         kit, status = self.reactor.kit, self.status
         if status == 0:
             return kit.failure(kit.error.ProcessDone(status))
-        code = number = None
-        if status is not None and os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-        elif status is not None:
-            code = os.WEXITSTATUS(status)
-        return kit.failure(kit.error.ProcessTerminated(code, number, status))
+        if status is None:
+            return kit.failure(kit.error.ProcessTerminated())
+        code = os.waitstatus_to_exitcode(status)
+        ended = (code, None) if code >= 0 else (None, -code)
+        return kit.failure(kit.error.ProcessTerminated(*ended, status))
 
     def _tell(self, method: str, *args: Any) -> None:
         if self.proto is None:
@@ -130,10 +134,12 @@ class Process:
     def signalProcess(self, signalID: str | int) -> None:
         """Send a signal to the child.
 
-        signalID: a name as 'KILL', 'TERM', 'INT', 'HUP', with or without SIG before it, or a number. Raises
-        ProcessExitedAlready, ValueError for a name that is none, OSError.
+        signalID: a name as 'KILL', 'TERM', 'INT', 'HUP', with or without SIG before it, or a number. On Windows, which
+        has no signals, KILL and TERM end the child by force, with exit code 1; INT and BREAK send it CTRL_BREAK, which
+        takes a console that it shares with us. Raises ProcessExitedAlready, ValueError for a signal that there is not
+        on this system, OSError.
         """
-        number = _signal_number(signalID) if isinstance(signalID, str) else signalID
+        number = signal_number(signalID)
         if self.pid is None:
             raise self._exited_already()
         try:
@@ -236,46 +242,6 @@ class Process:
         return f"<{type(self).__name__} pid={self.pid} status={self.status} {self.executable!r}>"
 
 
-class PTYProcess(Process):
-    """A child process in a pseudo terminal, whose master is one stream for both directions, as descriptor 1.
-
-    Only the whole terminal can be closed: loseConnection() does, and hangs the child up. What is unsent then is
-    dropped when the child has exited.
-    """
-
-    input = 1
-
-    def writeToChild(self, childFD: int, data: bytes) -> None:
-        """Write to the terminal, which is the child's 0, 1 and 2. Raises KeyError for another one."""
-        if childFD not in (0, 1, 2):
-            raise KeyError(f"{self!r} has no descriptor {childFD}: it is in a terminal")
-        self.write(data)
-
-    def closeChildFD(self, descriptor: int) -> None:
-        """A terminal has no single descriptors to close: nothing happens. As Twisted's."""
-
-    def loseConnection(self) -> None:
-        """Close the terminal, when what was written has been sent or the child has exited: it gets SIGHUP."""
-        stream = self.pipes.get(self.input)
-        if stream is None:
-            return
-        if self.pid is None:   # the end of who else may read it is nothing that select would tell
-            stream.abortConnection()
-        else:
-            stream.loseConnection()
-
-    def _exited(self, status: int | None) -> None:
-        stream = self.pipes.get(self.input)
-        super()._exited(status)
-        if stream is not None and stream.disconnecting:
-            stream.abortConnection()
-
-    def fileno(self) -> int:
-        """The descriptor of the terminal's master, by which its size can be set; -1 when it is closed."""
-        stream = self.pipes.get(self.input)
-        return -1 if stream is None else stream.channel.reader
-
-
 class _Pipe:
     """The protocol of one pipe: it hands on to the process."""
 
@@ -318,8 +284,8 @@ def spawn(
         with ExitStack() as theirs:
             pipes, given = _open_pipes(loop, _PIPES if childFDs is None else childFDs, ours, theirs)
             if pipes:
-                _needs_protocol(proto)
-            order = Order.of(executable, args, env, path, uid, gid, given)
+                needs_protocol(proto)
+            order = Order.of(executable, args, env, path, identity(uid, gid), given)
             pid = launch(order)
         process = Process(loop, proto, order.executable, pid)
         ours.pop_all()
@@ -327,46 +293,8 @@ def spawn(
     return process
 
 
-def spawn_in_terminal(
-    loop: Loop,
-    proto: Any,
-    executable: Text,
-    args: Sequence[Text],
-    env: Mapping[Text, Text] | None,
-    path: Text | None,
-    uid: int | None,
-    gid: int | None,
-    terminal: tuple[int, int, str] | None,
-) -> PTYProcess:
-    """Start a child process in a terminal, as spawn().
-
-    terminal: master, slave and name of the one to use, which belong to the process then; None to open one.
-    """
-    _needs_protocol(proto)
-    with ExitStack() as ours:
-        with ExitStack() as theirs:
-            if terminal is None:
-                master, slave = os.openpty()
-                theirs.callback(os.close, slave)
-                stream = _stream(loop, master, master)
-                ours.callback(stream.channel.close)
-            else:
-                master, slave, _ = terminal
-                stream = _stream(loop, master, master)
-                ours.callback(stream.channel.leave)
-            stream.channel.want(READ)
-            order = Order.of(executable, args, env, path, uid, gid, dict.fromkeys((0, 1, 2), slave), terminal=True)
-            pid = launch(order)
-        process = PTYProcess(loop, proto, order.executable, pid)
-        ours.pop_all()
-    if terminal is not None:
-        os.close(slave)
-    os.set_blocking(master, False)
-    process.connect({process.input: stream})
-    return process
-
-
-def _needs_protocol(proto: Any) -> None:
+def needs_protocol(proto: Any) -> None:
+    """Raises ValueError for None."""
     if proto is None:
         raise ValueError("a child with pipes, or in a terminal, needs a protocol that takes what it writes")
 
@@ -383,18 +311,16 @@ def _open_pipes(
     for number, use in uses.items():
         if number in given:
             continue
-        reader, writer = os.pipe()
-        kept, given[number] = (reader, writer) if use == "r" else (writer, reader)
+        channel, given[number] = open_pipe(str(use))
         theirs.callback(os.close, given[number])
-        pipes[number] = stream = _stream(loop, kept, -1) if use == "r" else _stream(loop, -1, kept)
-        ours.callback(stream.channel.close)
-        os.set_blocking(kept, False)
-        stream.channel.want(READ)
+        pipes[number] = stream_over(loop, channel)
+        ours.callback(channel.close)
+        channel.want(READ)
     return pipes, given
 
 
-def _stream(loop: Loop, reader: int, writer: int) -> Stream:
-    channel = PipeChannel(reader, writer)
+def stream_over(loop: Loop, channel: Any) -> Stream:
+    """A stream over `channel`, which is attached to it."""
     stream = Stream(loop, channel)
     channel.attach(loop, stream)
     return stream
@@ -416,11 +342,3 @@ def _is_ours(number: int, use: int | str) -> bool:
     except OSError as error:   # the child could not say which one it is
         raise OSError(error.errno, f"childFDs maps {number} to {use}, which is no open descriptor of ours") from None
     return True
-
-
-def _signal_number(name: str) -> int:
-    """The number of the signal `name`. Raises ValueError."""
-    try:
-        return signal.Signals["SIG" + name.removeprefix("SIG")]
-    except KeyError:
-        raise ValueError(f"{name!r} is no signal of this system") from None

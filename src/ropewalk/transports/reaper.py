@@ -3,12 +3,11 @@
 Facts, and what they mean for us:
 * wait(-1) and SIGCHLD are the whole process's: they reap, or wake, other people's children, and signals reach the main
   thread alone. Here only the very child is waited for, and no signal handler is touched.
+* A poller may watch a process itself (kqueue's EVFILT_PROC).
 * A pidfd (Linux 5.3) polls readable when its process has exited, in every thread and on every poller.
 * Where there is none a thread waits for each child. It leaves the child a zombie (WNOWAIT), so that its number cannot
   be another's before the reactor's thread knows.
 * A child that somebody else has reaped (wait(-1), or SIGCHLD ignored) has ended in a way that nobody can tell.
-
-A poller that can watch a process itself (EVFILT_PROC) will be one more way.
 """
 
 from __future__ import annotations
@@ -33,17 +32,50 @@ class Watch(Protocol):
         """Send the signal `number` to the child. Raises ProcessLookupError if it is gone, or another OSError."""
 
 
+def signal_number(signalID: str | int) -> int:
+    """The number of a signal. Raises ValueError for a name that is none."""
+    if isinstance(signalID, int):
+        return signalID
+    try:
+        return signal.Signals["SIG" + signalID.removeprefix("SIG")]
+    except KeyError:
+        raise ValueError(f"{signalID!r} is no signal of this system") from None
+
+
 def watch(loop: Loop, pid: int, exited: Exited) -> Watch:
     """Watch the child `pid` in the best way that works here; `exited` is called once.
 
     Raises RuntimeError if not even a thread can be started.
     """
+    if hasattr(loop.poller, "child"):
+        return ByPoller(loop, pid, exited)
     if hasattr(os, "pidfd_open"):
         try:
             return ByDescriptor(loop, pid, exited)
         except OSError:   # an older kernel, a sandbox, no descriptor left, or one too high for the poller
             pass
     return ByThread(loop, pid, exited)
+
+
+class ByPoller:
+    """Watches a child by the poller. Raises OSError."""
+
+    __slots__ = ("_exited", "_pid")
+
+    def __init__(self, loop: Loop, pid: int, exited: Exited) -> None:
+        self._pid = pid
+        self._exited = exited
+        try:
+            loop.poller.child(pid, self._reap)  # type: ignore[attr-defined]   # not every poller has it
+        except ProcessLookupError:   # it was quicker
+            loop.callFromThread(self._reap)
+
+    def signal(self, number: int) -> None:
+        os.kill(self._pid, number)
+
+    def _reap(self) -> None:
+        """It is about to be waited for: the kernel may tell a moment too early, so this waits for that moment."""
+        self._exited(_wait(self._pid))
 
 
 class ByDescriptor:
@@ -113,10 +145,14 @@ def _wait_and_leave(loop: Loop, pid: int, exited: Exited) -> None:
 
 
 def _wait_and_reap(loop: Loop, pid: int, exited: Exited) -> None:
-    status = None
+    loop.callFromThread(exited, _wait(pid))
+
+
+def _wait(pid: int) -> int | None:
+    """Reap the child when it has ended; its status, or None if somebody else has reaped it."""
     with contextlib.suppress(ChildProcessError):
-        status = os.waitpid(pid, 0)[1]
-    loop.callFromThread(exited, status)
+        return os.waitpid(pid, 0)[1]
+    return None
 
 
 def _reap(pid: int) -> tuple[bool, int | None]:

@@ -10,9 +10,12 @@ from typing import Any
 
 from ropewalk.interfaces import INVALID, READ, WRITE, Handler, Loop
 from ropewalk.transports.pieces import Step
-from ropewalk.transports.pipe import PipeChannel
-from ropewalk.transports.shared import SharedSocket, reading_end, writing_end
 from ropewalk.transports.stream import State, Stream
+
+if sys.platform == "win32":
+    from ropewalk.transports.shared_windows import reading_end, writing_end
+else:
+    from ropewalk.transports.shared import reading_end, writing_end
 
 _NAMES = ("standard input", "standard output", "standard error")
 
@@ -42,8 +45,8 @@ class StandardChannel:
         self._output.attach(loop, self._told)
         self.recv = self._input.recv
         self.send = self._output.send
-        # The end of who reads a pipe is told even if nothing is written.
-        self._notice = READ if isinstance(self._output, PipeChannel) else 0
+        # The end of who reads a pipe is told even if nothing is written, where the system tells it.
+        self._notice = READ if getattr(self._output, "tells_end", False) else 0
 
     def attach(self, loop: Loop, handler: Handler) -> None:
         """From now on want() reports to `handler`; the stream still learns of an output that has failed."""
@@ -60,8 +63,7 @@ class StandardChannel:
         """Close the output. Raises OSError."""
         output, self._output = self._output, None
         try:
-            if isinstance(output, SharedSocket):
-                output.shutdown(how)
+            output.shutdown(how)
         finally:
             output.close()
             if self._stdout != self._stdin:
@@ -167,7 +169,7 @@ class StandardStream(Stream):
             super()._drop_data(data)
 
 
-def _has_ended(end: PipeChannel) -> bool:
+def _has_ended(end: Any) -> bool:
     """Whether nobody reads what `end`, which only writes, has written."""
     try:
         return not end.recv(1)

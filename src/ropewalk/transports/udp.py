@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,14 @@ from ropewalk.interfaces import Loop
 from ropewalk.transports.address import interface_family, literal_family, numeric_sockaddr, port_number
 from ropewalk.transports.channel import SocketChannel, open_socket
 from ropewalk.transports.datagram import DatagramPort
+
+if sys.platform == "win32":
+    from ropewalk.transports.udp_windows import hear_refusals
+else:
+
+    def hear_refusals(channel: socket.socket, wanted: bool) -> None:
+        """Only Windows tells sockets without a peer of refusals, too, until it is told not to."""
+
 
 _BROADCAST = "<broadcast>"   # the socket module's name for 255.255.255.255
 _MOST_REMEMBERED = 1000
@@ -42,6 +51,7 @@ class UDPPort(DatagramPort):
     def bind(self) -> SocketChannel:
         channel = open_socket(self.addressFamily, socket.SOCK_DGRAM, self.reactor, self)
         try:
+            hear_refusals(channel, False)
             self.set_options(channel)
             channel.bind(numeric_sockaddr(self.addressFamily, self.interface, self.port))
         except BaseException:
@@ -51,6 +61,8 @@ class UDPPort(DatagramPort):
 
     def set_options(self, channel: SocketChannel) -> None:
         """Set what must be set before the socket is bound. Raises OSError."""
+        if sys.platform == "win32":   # or SO_REUSEADDR lets another program share the number without asking
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
 
     def cannot_listen(self, error: OSError) -> Exception:
         cannot: Exception = self.reactor.kit.error.CannotListenError(self.interface, self.port, error)
@@ -128,6 +140,7 @@ class UDPPort(DatagramPort):
             raise RuntimeError(f"{self!r} cannot connect to {host}: it does not listen")
         self._check_host(host)
         self.channel.connect(numeric_sockaddr(self.addressFamily, host, port))
+        hear_refusals(self.channel, True)
         self.peer = (host, port)
 
     def getHost(self) -> Any:
@@ -157,7 +170,9 @@ class UDPPort(DatagramPort):
 
 
 def _zone(scope: int) -> str | int:
-    """The name of the interface `scope`, as it is written after the % of an address."""
+    """The interface `scope`, as it is written after the % of an address: by name; on Windows by number."""
+    if sys.platform == "win32":
+        return scope
     with contextlib.suppress(OSError):
         return socket.if_indextoname(scope)
     return scope

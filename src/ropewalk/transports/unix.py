@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ropewalk.interfaces import Loop
+from ropewalk.transports.address import UNIX
 from ropewalk.transports.channel import SocketChannel, open_socket
 from ropewalk.transports.connector import Connector
 from ropewalk.transports.listener import Listener
@@ -59,13 +60,13 @@ class UNIXStream(Stream):
 
     def getPeer(self) -> Any:
         """The address of the other end, a UNIXAddress; its name is None for a client that bound none."""
-        return self.reactor.kit.address("STREAM", socket.AF_UNIX, self._peer)
+        return self.reactor.kit.address("STREAM", UNIX, self._peer)
 
     def getHost(self) -> Any:
         """The address of this end, a UNIXAddress."""
         if self._host is None:
             self._host = self._socket.getsockname()
-        return self.reactor.kit.address("STREAM", socket.AF_UNIX, self._host)
+        return self.reactor.kit.address("STREAM", UNIX, self._host)
 
     def getHandle(self) -> SocketChannel:
         """The socket itself. Twisted's ISystemHandle."""
@@ -148,7 +149,7 @@ class UNIXPort(Listener):
     take the lock beside it. The other arguments are those of Listener. Raises ValueError for a path that is none.
     """
 
-    family = socket.AF_UNIX
+    family = UNIX
 
     def __init__(
         self,
@@ -168,7 +169,7 @@ class UNIXPort(Listener):
         self._place = Place(self.port, mode, wantPID)
 
     def bind(self) -> SocketChannel:
-        channel = open_socket(socket.AF_UNIX, socket.SOCK_STREAM, self.reactor, self)
+        channel = open_socket(UNIX, socket.SOCK_STREAM, self.reactor, self)
         try:
             self._place.take(channel)
             channel.listen(self.backlog)
@@ -187,7 +188,7 @@ class UNIXPort(Listener):
         return cannot
 
     def peer_address(self, peer: Any) -> Any:
-        return self.reactor.kit.address("STREAM", socket.AF_UNIX, peer)
+        return self.reactor.kit.address("STREAM", UNIX, peer)
 
     def make_stream(self, channel: SocketChannel, peer: Any) -> UNIXStream:
         stream = self._server(self.reactor, channel, peer)
@@ -196,7 +197,7 @@ class UNIXPort(Listener):
 
     def getHost(self) -> Any:
         """The address it listens on, a UNIXAddress."""
-        return self.reactor.kit.address("STREAM", socket.AF_UNIX, self.port)
+        return self.reactor.kit.address("STREAM", UNIX, self.port)
 
     def __repr__(self) -> str:
         state = f"on {shown(self.port)}" if self.connected else "not listening"
@@ -218,7 +219,7 @@ class UNIXConnector(Connector):
         self._call: Any = None   # what happens next
 
     def getDestination(self) -> Any:
-        return self.reactor.kit.address("STREAM", socket.AF_UNIX, self.address)
+        return self.reactor.kit.address("STREAM", UNIX, self.address)
 
     def begin(self) -> None:
         if self.checkPID and not is_held(self.address):
@@ -226,7 +227,7 @@ class UNIXConnector(Connector):
             self._soon(self._failed, self.reactor.kit.error.BadFileError(None, text))
             return
         try:
-            self._channel = open_socket(socket.AF_UNIX, socket.SOCK_STREAM, self.reactor, self)
+            self._channel = open_socket(UNIX, socket.SOCK_STREAM, self.reactor, self)
             self._try(self._channel, _FIRST_PAUSE)
         except OSError as error:   # no descriptor is left, or the name is too long
             self._soon(self._failed, self.reactor.kit.connect_error(error, shown(self.address)))
@@ -248,7 +249,7 @@ class UNIXConnector(Connector):
     def _made(self) -> None:
         channel, self._channel = self._channel, None
         assert channel is not None
-        self.connection_made(channel, (socket.AF_UNIX, self.address))
+        self.connection_made(channel, (UNIX, self.address))
 
     def _failed(self, error: Exception) -> None:
         self._close()

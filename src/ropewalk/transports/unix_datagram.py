@@ -12,6 +12,7 @@ import socket
 from typing import Any
 
 from ropewalk.interfaces import Loop
+from ropewalk.transports.address import UNIX
 from ropewalk.transports.channel import SocketChannel, open_socket
 from ropewalk.transports.datagram import DatagramPort
 from ropewalk.transports.place import Name, Place, name_of
@@ -34,7 +35,7 @@ class UNIXDatagramPort(DatagramPort):
         self._place = Place(self.port, mode)
 
     def bind(self) -> SocketChannel:
-        channel = open_socket(socket.AF_UNIX, socket.SOCK_DGRAM, self.reactor, self)
+        channel = open_socket(UNIX, socket.SOCK_DGRAM, self.reactor, self)
         try:
             if self.port:
                 self._place.take(channel)
@@ -75,7 +76,7 @@ class UNIXDatagramPort(DatagramPort):
 
     def getHost(self) -> Any:
         """The address it is bound to, a UNIXAddress; its name is None if it is bound to none."""
-        return self.reactor.kit.address("DGRAM", socket.AF_UNIX, self.port)
+        return self.reactor.kit.address("DGRAM", UNIX, self.port)
 
 
 class ConnectedUNIXDatagramPort(UNIXDatagramPort):
@@ -133,4 +134,4 @@ class ConnectedUNIXDatagramPort(UNIXDatagramPort):
 
     def getPeer(self) -> Any:
         """The address of the other socket, a UNIXAddress."""
-        return self.reactor.kit.address("DGRAM", socket.AF_UNIX, self.remoteaddr)
+        return self.reactor.kit.address("DGRAM", UNIX, self.remoteaddr)
