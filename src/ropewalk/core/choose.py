@@ -33,6 +33,12 @@ CHOICES = {
     "select": Choice("selectreactor", "SelectReactor", "own:OwnHost", "select:Select", "select(2), on every system"),
     "poll": Choice("pollreactor", "PollReactor", "own:OwnHost", "poll:Poll", "poll(2), on every Unix"),
     "epoll": Choice("epollreactor", "EPollReactor", "own:OwnHost", "epoll:EPoll", "epoll(7), on Linux"),
+    "iocp": Choice("iocpreactor", "IOCPReactor", "own:OwnHost", "iocp:IOCP", "a completion port, on Windows"),
+    "wfmo": Choice("win32eventreactor", "Win32Reactor", "own:OwnHost", "wfmo:WFMO", "sockets and windows, on Windows"),
+    "kqueue": Choice("kqreactor", "KQueueReactor", "own:OwnHost", "kqueue:KQueue", "kqueue(2), on macOS and the BSDs"),
+    "cf": Choice(
+        "cfreactor", "CFReactor", "corefoundation:CoreFoundationHost", BEST, "CoreFoundation's run loop, on macOS"
+    ),
     "glib2": Choice("glib2reactor", "Glib2Reactor", "glib:GLibHost", BEST, "GLib's main loop, by its old name"),
     "gi": Choice("gireactor", "GIReactor", "glib:GLibHost", BEST, "GLib's main loop, with or without a display"),
     "gtk2": Choice("gtk2reactor", "Gtk2Reactor", "gtk:Gtk2Host", BEST, "GTK 2's main loop"),

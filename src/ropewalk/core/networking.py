@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ropewalk.core.loop import Loop
+from ropewalk.transports.missing import missing
 from ropewalk.transports.race import ATTEMPT_DELAY
 from ropewalk.transports.tcp import Binding, Port, TCPConnector
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ropewalk.transports.unix import UNIXConnector, UNIXPort
     from ropewalk.transports.unix_datagram import ConnectedUNIXDatagramPort, UNIXDatagramPort
 
+_ON_UNIX = ("listenUNIX", "connectUNIX", "listenUNIXDatagram", "connectUNIXDatagram")
 _MODE = 0o666
 _PACKET = 8192   # bytes
 
@@ -208,6 +210,14 @@ class Networking(Loop):
             connected = make(self, address, protocol, maxPacketSize, mode, bindAddress)
             connected.startListening()
             return connected
+
+    elif not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """So hasattr() tells what there is, and the error what to use."""
+            if name in _ON_UNIX:
+                raise AttributeError(f"{name}: {missing('UNIX sockets')}")
+            return object.__getattribute__(self, name)   # raises as before, a property what it raised
 
     # -- IReactorSocket
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ropewalk.core.debug import check_threads, debugging
 from ropewalk.core.descriptors import Descriptors
+from ropewalk.core.events import Win32Events
 from ropewalk.core.networking import Networking
 from ropewalk.core.processes import Processes
 from ropewalk.core.signals import STOPPING, handle_signals
@@ -39,7 +40,7 @@ class Phase(enum.Enum):
     STOPPING = "stopping"
 
 
-class Reactor(Networking, Processes):
+class Reactor(Networking, Processes, Win32Events):
     """One reactor: Twisted's IReactorCore, IReactorTime, IReactorThreads, IReactorFDSet, and what its bases have.
 
     The arguments are those of Loop.
@@ -54,7 +55,7 @@ class Reactor(Networking, Processes):
         self._thread: int | None = None
         self._attached: ExitStack | None = None
         self._escaped: BaseException | None = None
-        self._handle_signals: Callable[[], object] = nullcontext   # from "during startup" on
+        self._handle_signals: Callable[[], Any] = nullcontext   # from "during startup" on
         self._own: Host | None = None   # while another one is used instead
         self._triggers = Triggers(kit)
         self._descriptors = Descriptors(kit, lambda: self.poller)
@@ -186,7 +187,7 @@ class Reactor(Networking, Processes):
         elif self._host.foreign and not attached:
             handling = handle_signals(self.poller, [signal.SIGINT], self._interrupted)
         else:
-            handling = nullcontext()
+            handling = nullcontext(nullcontext)   # nothing, and again
         self._phase = Phase.STARTING
         self.runs += 1
         self._thread = threading.get_ident()
@@ -195,8 +196,7 @@ class Reactor(Networking, Processes):
             with running_as(self), ExitStack() as entered:
                 self._handle_signals = partial(entered.enter_context, handling)
                 if self._host.foreign:   # its loop has signals of its own to handle, and begins before "startup"
-                    self._handle_signals()
-                    self._handle_signals = nullcontext
+                    self._handle_signals = self._handle_signals()
                 yield
         finally:
             self._phase = Phase.STOPPED

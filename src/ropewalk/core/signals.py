@@ -3,6 +3,9 @@
 Python runs signal handlers in the main thread, between two bytecodes. A signal that arrives just before the thread
 blocks in the kernel, or while a toolkit's C loop blocks, would be handled at the next event only. So the C handler
 writes to a socket (signal.set_wakeup_fd) that the reactor watches, as long as it runs.
+
+Windows tells of Ctrl-C and Ctrl-Break (SIGBREAK) in a thread of its own, which writes to that socket, too. A process
+that either of them ends has an exit code that batch files and shells know; SIGTERM's is its number.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
@@ -18,6 +22,7 @@ from typing import Any
 
 from ropewalk.interfaces import READ, Poller
 
+_ENDED_BY_KEYS = -0x3FFFFEC6   # STATUS_CONTROL_C_EXIT
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 
 
@@ -40,8 +45,13 @@ class Signals:
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._poller = poller
         poller.set(self._reader.fileno(), READ, self)
+        self.take()
+
+    def take(self) -> None:
+        """Handle those, too, that somebody has taken since."""
         for number in self._numbers:
-            if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
+            present = signal.getsignal(number)
+            if present != self._handle and (number != signal.SIGINT or present is signal.default_int_handler):
                 self._replaced[number] = signal.signal(number, self._handle)
 
     def restore(self) -> None:
@@ -64,20 +74,31 @@ class Signals:
 
 
 @contextlib.contextmanager
-def handle_signals(poller: Poller, numbers: Iterable[int], handle: Callable[[int], object]) -> Iterator[None]:
-    """While inside, `handle(number)` is called for each of these signals; only the main thread can handle signals."""
+def handle_signals(
+    poller: Poller, numbers: Iterable[int], handle: Callable[[int], object]
+) -> Iterator[Callable[[], object]]:
+    """While inside, `handle(number)` is called for each of these signals; only the main thread can handle signals.
+
+    It gives what takes again those that somebody else has taken since.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield _nothing
         return
     signals = Signals(numbers, handle)
     try:
         signals.install(poller)
-        yield
+        yield signals.take
     finally:
         signals.restore()
 
 
+def _nothing() -> None:
+    """This thread handles no signals."""
+
+
 def die_by(number: int) -> None:
     """End this process by the signal `number`, so that its parent sees how it ended."""
+    if sys.platform == "win32" and number in (signal.SIGINT, signal.SIGBREAK):
+        os._exit(_ENDED_BY_KEYS)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -87,12 +86,9 @@ class UNIXServerEndpoint:
     def listen(self, protocolFactory: IProtocolFactory[Any]) -> Deferred[IListeningPort]:
         """Serve with the protocols of `protocolFactory`; a Deferred of the port, or of CannotListenError."""
         return execute(
-            self._reactor.listenUNIX,
-            self._address,
-            protocolFactory,
-            backlog=self._backlog,
-            mode=self._mode,
-            wantPID=self._wantPID,
+            lambda: self._reactor.listenUNIX(
+                self._address, protocolFactory, backlog=self._backlog, mode=self._mode, wantPID=self._wantPID
+            )
         )
 
     def __repr__(self) -> str:
@@ -129,7 +125,7 @@ class AdoptedStreamServerEndpoint:
         if self._was not in (None, file_of(self.fileno)):
             raise AlreadyListened(f"{self!r}: it is not the file that it was; it has been adopted or closed elsewhere")
         port = self.reactor.adoptStreamPort(self.fileno, self.addressFamily, factory)
-        os.close(self.fileno)
+        socket.close(self.fileno)
         return port
 
     def __repr__(self) -> str:

@@ -61,7 +61,7 @@ class ProcessEndpoint:
         return execute(self._connect, protocolFactory)
 
     def _connect(self, factory: IProtocolFactory[T]) -> T:
-        from ropewalk.transports.process import ProcessAddress  # POSIX alone has it
+        from ropewalk.transports.process import ProcessAddress  # with all that starts one
 
         protocol = factory.buildProtocol(ProcessAddress(None, os.fsdecode(self._executable)))
         if protocol is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ropewalk.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from ropewalk.transports.missing import missing
 
 __all__ = ["readFromFD", "setBlocking", "setNonBlocking", "writeToFD"]
 
@@ -26,13 +27,22 @@ Descriptor = int | _HasFileno
 
 
 def setNonBlocking(fd: Descriptor) -> None:
-    """Have reads and writes of `fd` return at once. Raises OSError if it is not open. Twisted's, as all in here."""
-    os.set_blocking(_number(fd), False)
+    """Have reads and writes of `fd` return at once. Raises OSError if it is not open. Twisted's, as all in here.
+
+    Raises NotImplementedError on Windows before Python 3.12; later that has it for pipes.
+    """
+    _set_blocking(_number(fd), False)
 
 
 def setBlocking(fd: Descriptor) -> None:
     """Have reads and writes of `fd` wait. Raises OSError if it is not open."""
-    os.set_blocking(_number(fd), True)
+    _set_blocking(_number(fd), True)
+
+
+def _set_blocking(fd: int, blocking: bool) -> None:
+    if not hasattr(os, "set_blocking"):
+        raise NotImplementedError(missing("mode in which reads of a descriptor return at once"))
+    os.set_blocking(fd, blocking)
 
 
 def _setCloseOnExec(fd: Descriptor) -> None:

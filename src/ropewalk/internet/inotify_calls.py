@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ropewalk.internet.inotify_masks import IN_MASK_ADD
+from ropewalk.transports.missing import missing
 
 READ_SIZE = 8192   # bytes; at most 512 records
 LONGEST_NAME = 4096   # bytes; no file system of Linux allows as much
@@ -130,8 +131,7 @@ def _libc() -> Any:
         libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
         libc.inotify_rm_watch.argtypes = [ctypes.c_int, ctypes.c_int]
     except (ImportError, OSError, TypeError, AttributeError) as error:
-        why = f"this system has no inotify, or Python no ctypes to call it by ({error})"
-        raise INotifyError(errno.ENOSYS, why) from error
+        raise INotifyError(errno.ENOSYS, f"{missing('inotify')} ({error})") from error
     return libc
 
 

@@ -7,8 +7,15 @@ whose sockets have no ancillary data, such as Windows, the import fails.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from socket import CMSG_SPACE, SCM_RIGHTS, socket
+from socket import socket
 from typing import Any, NamedTuple
+
+from ropewalk.transports.missing import missing
+
+try:
+    from socket import CMSG_SPACE, SCM_RIGHTS
+except ImportError as error:
+    raise ImportError(f"{__name__}: {missing('ancillary data')}") from error
 
 __all__ = ["SCM_RIGHTS", "ReceivedMessage", "getSocketFamily", "recvmsg", "sendmsg"]
 

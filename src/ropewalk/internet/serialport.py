@@ -7,9 +7,9 @@ It needs the package pyserial, the extra `serial`; nothing is imported of it bef
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any, NamedTuple
 
-from ropewalk.transports.serial import SerialChannel
 from ropewalk.transports.stream import Stream
 
 _CONSTANTS = (
@@ -46,7 +46,7 @@ class SerialPort(Stream):
     loseConnection() waits until the device has taken everything, and closing it lets the system wait for the line, as
     long as the driver says; abortConnection() throws away what has not been sent.
     Raises serial.SerialException, an OSError, if the device cannot be opened, ValueError for settings that are not
-    possible, ImportError without pyserial.
+    possible, ImportError without pyserial, NotImplementedError on Windows.
     """
 
     __slots__ = ("_break_call", "_serial")
@@ -66,6 +66,7 @@ class SerialPort(Stream):
         xonxoff: int = 0,
         rtscts: int = 0,
     ) -> None:
+        make_channel = _channel()
         make = self._serialFactory or _pyserial().Serial
         self._serial = make(
             deviceNameOrPortNumber,
@@ -80,7 +81,7 @@ class SerialPort(Stream):
         try:
             self.flushInput()
             self.flushOutput()
-            channel = SerialChannel(self._serial)
+            channel = make_channel(self._serial)
         except BaseException:
             self._serial.close()
             raise
@@ -169,6 +170,15 @@ class SerialPort(Stream):
     def setRTS(self, on: int = 1) -> None:
         """Say, or not, that we take data (request to send)."""
         self._serial.rts = bool(on)
+
+
+def _channel() -> Any:
+    """The class of the channel."""
+    if importlib.util.find_spec("termios") is None:
+        raise NotImplementedError(
+            "no reactor can watch a serial port on Windows: read and write pyserial's port in threads (deferToThread)"
+        )
+    return importlib.import_module("ropewalk.transports.serial").SerialChannel
 
 
 def _pyserial() -> Any:

@@ -65,3 +65,14 @@ class ISystemHandle(Protocol):
 
     def getHandle(self) -> Any:
         """That object, such as a socket."""
+
+
+@runtime_checkable
+class IReactorWin32Events(Protocol):
+    """Watches events of Windows for objects of the program's."""
+
+    def addEvent(self, event: Any, fd: Any, action: str) -> None:
+        """Call the method `action` of `fd` whenever `event`, a handle that can be waited for, is signalled."""
+
+    def removeEvent(self, event: Any) -> None:
+        """Undo addEvent()."""
