@@ -1,8 +1,8 @@
 """Ropewalk inside Twisted: our reactors as twisted.internet.reactor.
 
 `ropewalk.twisted.install("epoll")`, before anything imports twisted.internet.reactor, is all that a program needs; so
-is `-r ropewalk-epoll` for twistd and trial. The reactors bear Twisted's names (EPollReactor, PollReactor,
-SelectReactor: one for each row of ropewalk.core.choose). Twisted is imported when the first of them is asked for.
+is `-r ropewalk-epoll` for twistd and trial. The reactors bear Twisted's names (EPollReactor, IOCPReactor, CFReactor:
+one for each row of ropewalk.core.choose). Twisted is imported when the first of them is asked for.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ from ropewalk.errors import ReactorNotAvailableError
 from ropewalk.internet import main
 
 if TYPE_CHECKING:
+    CFReactor: Any
     EPollReactor: Any
+    IOCPReactor: Any
+    KQueueReactor: Any
     PollReactor: Any
     SelectReactor: Any
+    Win32Reactor: Any
 
-__all__ = ["EPollReactor", "PollReactor", "SelectReactor", "install"]
+__all__ = [
+    "CFReactor", "EPollReactor", "IOCPReactor", "KQueueReactor", "PollReactor", "SelectReactor", "Win32Reactor",
+    "install",
+]  # fmt: skip
 
 OLDEST = "22.10"
 _NAMES = {named.reactor: named.name for named in main.names()}

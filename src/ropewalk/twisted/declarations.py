@@ -12,6 +12,7 @@ from ropewalk.core.timers import DelayedCall
 from ropewalk.transports.connector import Connector
 from ropewalk.transports.multicast import MulticastPort
 from ropewalk.transports.port import ListeningPort
+from ropewalk.transports.process import Process
 from ropewalk.transports.resolver import FirstAddress, FromSimple, HostResolution, ThreadedResolver
 from ropewalk.transports.stream import Stream
 from ropewalk.transports.tcp import TCPStream
@@ -23,6 +24,7 @@ _DECLARED: dict[type, tuple[Any, ...]] = {
     ListeningPort: (interfaces.IListeningPort, interfaces.ISystemHandle),
     UDPPort: (interfaces.IUDPTransport,),
     MulticastPort: (interfaces.IMulticastTransport,),
+    Process: (interfaces.IProcessTransport, interfaces.IConsumer, interfaces.IPushProducer),
     Stream: (interfaces.ITransport, interfaces.IConsumer, interfaces.IPushProducer),
     TCPStream: (interfaces.ITLSTransport, interfaces.ITCPTransport, interfaces.ISystemHandle),
     HostResolution: (interfaces.IHostResolution,),
@@ -46,7 +48,8 @@ REACTOR = (
     interfaces.IReactorPluggableResolver,
     interfaces.IReactorPluggableNameResolver,
     *((interfaces.IReactorUNIX, interfaces.IReactorUNIXDatagram) if hasattr(Reactor, "listenUNIX") else ()),
-    *((interfaces.IReactorProcess,) if hasattr(Reactor, "spawnProcess") else ()),
+    *((interfaces.IReactorWin32Events,) if hasattr(Reactor, "addEvent") else ()),
+    interfaces.IReactorProcess,
 )
 
 

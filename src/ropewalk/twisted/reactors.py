@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.error import ReactorAlreadyInstalledError
 from twisted.internet.main import installReactor
-from twisted.python import context, threadable
+from twisted.python import context, log, threadable
 from twisted.python.log import ILogContext
 from twisted.python.threadpool import ThreadPool
 from zope.interface import classImplements
@@ -97,6 +97,12 @@ class TwistedReactor(ReactorBase):
             raise KeyError(f"the trigger is of the phase {trigger.phase!r}, not {phase!r}")
         super().removeSystemEventTrigger(trigger)
 
+    # -- events of Windows
+
+    def _act(self, owner: Any, action: str) -> Any:
+        """As Win32Events._act(), where Twisted's log says whose action it is."""
+        return log.callWithContext({"system": owner.logPrefix()}, getattr(owner, action))
+
     # -- TCP and TLS
 
     def listenTCP(self, port: Any, factory: Any, backlog: int = 50, interface: str | None = None) -> Any:
@@ -137,7 +143,7 @@ class TwistedReactor(ReactorBase):
 
     # -- processes
 
-    if hasattr(ReactorBase, "spawnProcess"):
+    if hasattr(os, "fork"):   # elsewhere Twisted's own children take pywin32: ours do
 
         def spawnProcess(
             self,
