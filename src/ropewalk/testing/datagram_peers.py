@@ -109,8 +109,17 @@ def link_local() -> str:
     for number, name in socket.if_nameindex():
         host = _link_local_of(number)
         if host is not None:
-            return f"{host}%{name}"
+            return f"{host}%{name if _is_zone(name) else number}"
     raise unittest.SkipTest("no interface here has a link-local IPv6 address")
+
+
+def _is_zone(name: str) -> bool:
+    """Whether the system takes the name of an interface after the % of an address: Windows takes numbers alone."""
+    try:
+        socket.getaddrinfo(f"fe80::1%{name}", 0, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return False
+    return True
 
 
 def _link_local_of(number: int) -> str | None:

@@ -10,7 +10,6 @@ import functools
 import logging
 import socket
 import struct
-import sys
 import unittest
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from ropewalk.internet.base import current
 from ropewalk.internet.defer import Deferred
 from ropewalk.internet.protocol import ClientFactory, Protocol, ServerFactory
+from ropewalk.testing.features import LINGER
 from ropewalk.testing.rig import Rig
 
 IPV4 = "127.0.0.1"
@@ -240,7 +240,7 @@ def plain_socket(rig: Rig, port: Any) -> socket.socket:
 
 def reset(plain: socket.socket) -> None:
     """Close `plain` so that its peer sees a reset."""
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0))
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(LINGER, 1, 0))
     plain.close()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import gc
+import importlib
 import logging
 import os
 import socket
@@ -22,6 +23,7 @@ from ropewalk.internet.defer import Deferred, ensureDeferred
 
 LIMIT = 20.0   # seconds that a behaviour may run
 _THREAD_LIMIT = 5.0   # seconds that a thread may take to end
+_LAST_LOOKS, _BETWEEN_LOOKS = 20, 0.05   # times, and seconds
 
 
 class Rig:
@@ -39,6 +41,7 @@ class Rig:
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> Rig:
+        importlib.import_module("ropewalk.transports.process")   # what it opens once, on Windows, is no leak
         gc.collect()
         self._open_before = open_descriptors()
         self._threads_before = set(threading.enumerate())
@@ -49,23 +52,35 @@ class Rig:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        left = list(self.reactor.transports)
-        described = ", ".join(map(repr, left))
-        for transport in left:
-            transport.drop(ConnectionAbortedError("the behaviour is over"))
-        self.reactor.flush()
-        self._resources.close()
-        alive = self._threads_left()
-        self.reactor = None
-        gc.collect()
-        logging.getLogger("ropewalk").removeHandler(self._errors)
+        try:
+            left = list(self.reactor.transports)
+            described = ", ".join(map(repr, left))
+            for transport in left:
+                transport.drop(ConnectionAbortedError("the behaviour is over"))
+            self.reactor.flush()
+            self._resources.close()
+            alive = self._threads_left()
+            self.reactor = None
+            gc.collect()
+        finally:
+            logging.getLogger("ropewalk").removeHandler(self._errors)
         if error is not None:
             return
         assert not self._errors.caught, f"logged, and nobody expected it: {self._errors.caught!r}"
         assert not left, f"left open: {described}"
-        leaked = open_descriptors() - self._open_before
+        leaked = self._leaked()
         assert not leaked, f"left open: {sorted(leaked)}"
         assert not alive, f"left alive: {alive!r}"
+
+    def _leaked(self) -> set[str]:
+        """What is open and was not before. The system may close what was a thread's a moment after join()."""
+        over = threading.Event()
+        for _ in range(_LAST_LOOKS):
+            leaked = open_descriptors() - self._open_before
+            if not leaked:
+                break
+            over.wait(_BETWEEN_LOOKS)
+        return leaked
 
     def _threads_left(self) -> list[threading.Thread]:
         """The threads that would keep the interpreter from ending."""
@@ -218,7 +233,11 @@ class _Errors(logging.Handler):
 
 
 def open_descriptors() -> set[str]:
-    """The descriptors that this process has open, where the system tells."""
+    """The descriptors that this process has open, where the system tells; on Windows its handles."""
+    if sys.platform == "win32":
+        from ropewalk.testing.handles import open_handles
+
+        return open_handles()
     for folder in ("/proc/self/fd", "/dev/fd"):
         if os.path.isdir(folder):
             return {_described(folder, name) for name in os.listdir(folder)} - {""}

@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
-import unittest
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ropewalk.testing.features import require
 from ropewalk.testing.peers import Client, Recorder, Server
 from ropewalk.testing.rig import Rig
 
 
 def need_unix_sockets() -> None:
     """Skip the behaviour on a system without UNIX sockets."""
-    if not hasattr(socket, "AF_UNIX"):
-        raise unittest.SkipTest("this system has no UNIX sockets")
+    require("UNIX sockets")
 
 
 def folder(rig: Rig) -> str:
@@ -39,7 +37,8 @@ def _folder() -> Iterator[str]:
 
 def listen_unix(rig: Rig, make: Callable[[], Any] = Recorder, **arguments: Any) -> Any:
     """A UNIX port in a folder of its own, with a Server as its factory."""
-    return rig.reactor.listenUNIX(os.path.join(folder(rig), "port"), Server(make), **arguments)
+    path = os.path.join(folder(rig), "port")
+    return rig.reactor.listenUNIX(path, Server(make), **arguments)
 
 
 def dial_unix(rig: Rig, path: str | bytes, make: Callable[[], Any] = Recorder, **arguments: Any) -> Client:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import sys
-import unittest
 from typing import Any
 
 from ropewalk.internet.address import IPv4Address, UNIXAddress
 from ropewalk.internet.error import ConnectionDone, UnsupportedAddressFamily, UnsupportedSocketType
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.unix_datagrams import Answering
+from ropewalk.testing.features import needs
 from ropewalk.testing.peers import IPV4, IPV6, PATIENCE, Echo, Server, dial, in_reactor, need_ipv6, passes, waits
 from ropewalk.testing.rig import Rig, open_descriptors, raises
 from ropewalk.testing.unix_peers import dial_unix, folder, need_unix_sockets
@@ -249,11 +248,10 @@ async def an_adopted_socket_that_is_connected_sends_to_its_peer(rig: Rig) -> Non
 
 
 @behaviour
+@needs("IP_RECVERR")
 @in_reactor
 async def the_error_queue_of_an_adopted_socket_does_not_keep_the_reactor_busy(rig: Rig) -> None:
     recverr = 11   # IP_RECVERR of Linux
-    if not sys.platform.startswith("linux"):
-        raise unittest.SkipTest("only Linux has IP_RECVERR")
     given = bound(rig, socket.AF_INET, (IPV4, 0), socket.SOCK_DGRAM)
     given.setsockopt(socket.IPPROTO_IP, recverr, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:

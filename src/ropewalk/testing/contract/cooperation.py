@@ -143,11 +143,11 @@ def a_cooperator_that_is_stopped_fails_the_work_that_waits_for_it(rig: Rig) -> N
 
 
 _HOLD = """
-import os, sys
+import contextlib, os, sys
 path = sys.argv[1]
-try:
+with contextlib.suppress(OSError):
     os.symlink(str(os.getpid()), path)
-except OSError:   # no links here
+if not os.path.lexists(path):   # no links here, though Wine says nothing
     os.mkdir(path)
     with open(os.path.join(path, "symlink"), "w") as file:
         file.write(str(os.getpid()))

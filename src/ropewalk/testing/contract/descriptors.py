@@ -10,6 +10,7 @@ from typing import Any
 
 from ropewalk.internet.error import ConnectionDone, ConnectionFdescWentAway, ConnectionLost
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs
 from ropewalk.testing.peers import log_records
 from ropewalk.testing.rig import Rig, raises
 from ropewalk.testing.watched import Watched
@@ -82,9 +83,8 @@ def a_writer_is_called_while_there_is_room_and_again_when_there_is(rig: Rig) -> 
 
 
 @behaviour
+@needs("descriptor table")
 def pipes_are_watched(rig: Rig) -> None:
-    if os.name != "posix":
-        return
     reactor = rig.reactor
     reading, writing = map(_Pipe, os.pipe())
     seen: list[bytes] = []
@@ -296,9 +296,8 @@ def shutdown_tells_every_descriptor_once(rig: Rig) -> None:
 
 
 @behaviour
+@needs("descriptor table")
 def a_number_closed_behind_its_back_belongs_to_the_reader_that_has_it_now(rig: Rig) -> None:
-    if os.name != "posix":
-        return
     reactor = rig.reactor
     here, there = rig.socket_pair()
     old = Watched(here)
@@ -350,10 +349,9 @@ def a_descriptor_closed_behind_the_reactors_back_harms_nobody_else(rig: Rig) -> 
 
 
 @behaviour
+@needs("descriptor table")
 def an_event_of_a_closed_descriptor_is_not_told_to_the_next_owner_of_its_number(rig: Rig) -> None:
     """Two are ready in one batch; whichever comes first closes both, and the new ones have nothing to read."""
-    if os.name != "posix":
-        return
     reactor = rig.reactor
     told: list[str] = []
 
@@ -378,9 +376,8 @@ def an_event_of_a_closed_descriptor_is_not_told_to_the_next_owner_of_its_number(
 
 
 @behaviour
+@needs("descriptor table")
 def a_regular_file_is_always_ready(rig: Rig) -> None:
-    if os.name != "posix":
-        return
     reactor = rig.reactor
     with tempfile.TemporaryFile() as file:
         file.write(b"abc")

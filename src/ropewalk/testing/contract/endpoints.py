@@ -8,7 +8,6 @@ import socket
 import stat
 import sys
 import tempfile
-import unittest
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +38,8 @@ from ropewalk.internet.error import (
 from ropewalk.internet.protocol import Factory
 from ropewalk.internet.systemd import ListenFDs
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.datagram_peers import plain_udp
+from ropewalk.testing.features import require
 from ropewalk.testing.peers import IPV4, IPV6, PATIENCE, Echo, Recorder, Server, in_reactor, need_ipv6
 from ropewalk.testing.rig import Rig, raises
 
@@ -57,42 +58,45 @@ async def _converse(server: Any, client_of: Callable[[Any], Any]) -> None:
 
 def _place(rig: Rig) -> str:
     """A path for a UNIX socket, with the characters that endpoint strings have to quote."""
-    if not hasattr(socket, "AF_UNIX"):
-        raise unittest.SkipTest("this system has no UNIX sockets")
+    require("UNIX sockets")
     return os.path.join(rig.keep(tempfile.TemporaryDirectory()), "a:b=c.sock")
 
 
 def _listening(rig: Rig, family: int = socket.AF_INET, address: Any = (IPV4, 0)) -> int:
-    """A descriptor, which nobody else owns, of a socket that listens as one that is inherited does: it blocks."""
+    """The number, which nobody else owns, of a socket that listens as one that is inherited does: it blocks."""
     with socket.socket(family) as made:
         made.bind(address)
         made.listen()
-        number = os.dup(made.fileno())
+        number = made.detach()
     rig.keep(_Closing(number))
     return number
 
 
 class _Closing:
-    """Closes the descriptor `number` in the end, if it is then still the file that it was."""
+    """Closes the socket `number` in the end, if it is then still the one that it was."""
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._was = os.fstat(number)
+        self._was = _name(number)
 
     def __enter__(self) -> None:
         """Nothing to do before."""
 
     def __exit__(self, *raised: object) -> None:
-        if _is_open(self._number) and os.path.samestat(self._was, os.fstat(self._number)):
-            os.close(self._number)
+        if _name(self._number) == self._was:
+            socket.close(self._number)
 
 
-def _is_open(number: int) -> bool:
+def _name(number: int) -> Any:
+    """The address that the socket `number` has; None if it is no open socket."""
     try:
-        os.fstat(number)
+        known = socket.socket(fileno=number)
     except OSError:
-        return False
-    return True
+        return None
+    try:
+        return known.getsockname()
+    finally:
+        known.detach()
 
 
 # -- TCP
@@ -259,10 +263,10 @@ async def an_inherited_ipv6_socket_is_adopted_by_its_number(rig: Rig) -> None:
 @in_reactor
 async def an_inherited_socket_is_adopted_once_and_its_descriptor_is_then_closed(rig: Rig) -> None:
     number = _listening(rig)
-    was = os.fstat(number)
+    was = _name(number)
     endpoint = AdoptedStreamServerEndpoint(rig.reactor, number, socket.AF_INET)
     await endpoint.listen(Server())
-    assert not _is_open(number) or not os.path.samestat(was, os.fstat(number))
+    assert _name(number) != was
     with raises(AlreadyListened):
         await endpoint.listen(Server())
 
@@ -271,7 +275,7 @@ async def an_inherited_socket_is_adopted_once_and_its_descriptor_is_then_closed(
 @in_reactor
 async def a_descriptor_that_cannot_be_adopted_stays_open(rig: Rig) -> None:
     listener = _listening(rig)
-    datagrams = rig.keep(socket.socket(type=socket.SOCK_DGRAM)).fileno()
+    datagrams = plain_udp(rig).fileno()
     connection, _ = rig.socket_pair()
     faults = {
         (listener, socket.AF_INET6): UnsupportedAddressFamily,
@@ -281,7 +285,7 @@ async def a_descriptor_that_cannot_be_adopted_stays_open(rig: Rig) -> None:
     for (number, family), fault in faults.items():
         with raises(fault):
             await AdoptedStreamServerEndpoint(rig.reactor, number, family).listen(Server())
-        assert _is_open(number)
+        assert _name(number) is not None
 
 
 @behaviour

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import tempfile
 import tracemalloc
@@ -215,9 +216,10 @@ async def a_file_that_grows_meanwhile_is_sent_to_its_end(rig: Rig) -> None:
     file = _file(rig, _MUCH - 1)
     done = FileSender().beginFileTransfer(file, client.transport)
     await passes(rig, 0.05)
-    with open(file.fileno(), "ab", closefd=False) as end:
-        end.seek(0, io.SEEK_END)
-        end.write(_MEGABYTE)
+    here = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    os.lseek(file.fileno(), 0, os.SEEK_END)
+    os.write(file.fileno(), _MEGABYTE)
+    os.lseek(file.fileno(), here, os.SEEK_SET)
     server.transport.resumeProducing()
     await done
     client.transport.loseConnection()

@@ -12,6 +12,7 @@ from ropewalk.internet.error import ConnectionDone, ConnectionLost
 from ropewalk.internet.protocol import ClientCreator, Factory, Protocol
 from ropewalk.protocols.portforward import Forwarder, ProxyFactory
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs
 from ropewalk.testing.rig import Rig
 
 _MEGABYTE = random.Random(1).randbytes(1_000_000)
@@ -134,6 +135,7 @@ def a_forwarder_does_not_hold_back_small_pieces(rig: Rig) -> None:
 
 
 @behaviour
+@needs("resets")
 def a_forwarder_passes_on_a_reset_of_the_client(rig: Rig) -> None:
     async def scenario() -> None:
         line = await _Line.connected(rig.reactor)
@@ -145,6 +147,7 @@ def a_forwarder_passes_on_a_reset_of_the_client(rig: Rig) -> None:
 
 
 @behaviour
+@needs("resets")
 def a_forwarder_passes_on_a_reset_of_the_destination(rig: Rig) -> None:
     async def scenario() -> None:
         line = await _Line.connected(rig.reactor)
@@ -243,6 +246,7 @@ def a_forwarder_reads_nothing_before_the_destination_is_connected(rig: Rig) -> N
 
 
 @behaviour
+@needs("resets")
 def a_forwarder_resets_a_client_whose_destination_refuses(rig: Rig) -> None:
     async def scenario() -> None:
         with socket.socket() as nobody:
@@ -255,6 +259,7 @@ def a_forwarder_resets_a_client_whose_destination_refuses(rig: Rig) -> None:
 
 
 @behaviour
+@needs("resets")
 def a_forwarder_gives_up_the_destination_of_a_connection_that_is_over(rig: Rig) -> None:
     given_up: list[object] = []
 

@@ -25,6 +25,7 @@ from ropewalk.internet.inotify import (
     humanReadableMask,
 )
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import require
 from ropewalk.testing.peers import Witness, in_reactor, log_records, passes
 from ropewalk.testing.rig import Rig, raises
 
@@ -37,6 +38,7 @@ class _Folder(Witness):
 
     def __init__(self, rig: Rig, make: Callable[[Any], INotify] = INotify) -> None:
         super().__init__()
+        require("inotify")
         try:
             self.notifier = make(rig.reactor)
         except INotifyError as error:

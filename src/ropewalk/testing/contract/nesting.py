@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs
 from ropewalk.testing.rig import Rig, raises
 from ropewalk.testing.watched import Watched
 
@@ -110,10 +110,9 @@ def a_handler_that_began_to_write_in_a_nested_turn_is_told_afterwards(rig: Rig) 
 
 
 @behaviour
+@needs("descriptor table")
 def a_number_reused_in_a_nested_turn_belongs_to_its_new_owner(rig: Rig) -> None:
     """The handler on the stack closes its descriptor; the next one to be opened has its number."""
-    if os.name != "posix":
-        return
     reactor = rig.reactor
     here, there = rig.socket_pair()
     seen: list[bytes] = []

@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import tempfile
-import unittest
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from ropewalk.protocols.policies import (
 )
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.tcp_streams import pattern
+from ropewalk.testing.features import needs
 from ropewalk.testing.peers import (
     IPV4,
     Client,
@@ -121,11 +121,9 @@ async def a_wrapped_protocol_takes_part_in_half_close_only_if_it_knows_halves(ri
 
 
 @behaviour
+@needs("UNIX sockets")
 @in_reactor
 async def a_wrapped_protocol_is_given_the_descriptors_that_it_is_sent(rig: Rig) -> None:
-    if not hasattr(rig.reactor, "listenUNIX"):
-        raise unittest.SkipTest("this system has no UNIX sockets")
-
     class Receives(Recorder):
         def fileDescriptorReceived(self, descriptor: int) -> None:
             os.close(descriptor)

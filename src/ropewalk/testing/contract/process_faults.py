@@ -15,18 +15,28 @@ from collections.abc import Iterator
 from typing import Any
 
 from ropewalk.internet import error
-from ropewalk.testing.children import Child, is_reaped, needs_children, needs_root, run_shell
+from ropewalk.testing.children import (
+    COPY,
+    PYTHON,
+    Child,
+    has_children,
+    in_python,
+    is_reaped,
+    needs_children,
+    needs_root,
+    run_python,
+    run_shell,
+    wait_for_exit,
+)
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs, require, why_missing
 from ropewalk.testing.rig import Rig, open_descriptors, raises
 
-WAYS: list[dict[str, Any]] = [{}, {"childFDs": {1: "r"}}, {"usePTY": True}]
+WAYS: list[dict[str, Any]] = [{}, {"childFDs": {1: "r"}}]
+if why_missing("terminals") is None:
+    WAYS.append({"usePTY": True})
 """So that each way of starting a child is met."""
 NOBODY = 65534
-
-
-def _no_children() -> None:
-    with raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
 
 
 def _fails(rig: Rig, kind: type[Exception], *args: Any, **how: Any) -> Any:
@@ -43,7 +53,7 @@ def _fails(rig: Rig, kind: type[Exception], *args: Any, **how: Any) -> Any:
 def _refused(rig: Rig, child: Child, **how: Any) -> OSError | None:
     """Start a child that exits with 6; why it could not be started."""
     try:
-        rig.reactor.spawnProcess(child, "/bin/sh", ["sh", "-c", "exit 6"], **how)
+        rig.reactor.spawnProcess(child, PYTHON, [PYTHON, *in_python("sys.exit(6)")], **how)
     except OSError as error:
         return error
     return None
@@ -52,6 +62,7 @@ def _refused(rig: Rig, child: Child, **how: Any) -> OSError | None:
 @contextlib.contextmanager
 def _descriptors_left(count: int) -> Iterator[None]:
     """Only `count` more descriptors can be opened in here."""
+    require("descriptor limit")
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -81,12 +92,13 @@ def a_program_that_does_not_exist_is_an_error_of_spawn_process(rig: Rig) -> None
             for name in ("/nonexistent/program", "nonexistent-program"):
                 raised = _fails(rig, FileNotFoundError, name, [name], **how)
                 assert raised.filename == name
-        _no_children()
+        assert not has_children()
 
     rig.in_run(start)
 
 
 @behaviour
+@needs("shell")
 def a_program_that_may_not_be_executed_is_an_error_of_spawn_process(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -98,12 +110,24 @@ def a_program_that_may_not_be_executed_is_an_error_of_spawn_process(rig: Rig) ->
             for how in WAYS:
                 assert _fails(rig, PermissionError, program, **how).filename == program
                 assert _fails(rig, PermissionError, folder, **how).filename == folder
-            os.chmod(program, 0o700)
+        assert not has_children()
+
+    rig.in_run(start)
+
+
+@behaviour
+def a_file_that_is_no_program_is_an_error_of_spawn_process(rig: Rig) -> None:
+    needs_children(rig.reactor)
+
+    def start() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "program")
             with open(program, "w") as file:
                 file.write("neither a script nor a program")
+            os.chmod(program, 0o700)
             for how in WAYS:
                 assert _fails(rig, OSError, program, **how).errno == errno.ENOEXEC
-        _no_children()
+        assert not has_children()
 
     rig.in_run(start)
 
@@ -114,9 +138,9 @@ def a_folder_that_does_not_exist_is_an_error_of_spawn_process(rig: Rig) -> None:
 
     def start() -> None:
         for how in WAYS:
-            raised = _fails(rig, FileNotFoundError, "/bin/sh", path="/nonexistent/folder", **how)
+            raised = _fails(rig, FileNotFoundError, PYTHON, path="/nonexistent/folder", **how)
             assert raised.filename == "/nonexistent/folder"
-        _no_children()
+        assert not has_children()
 
     rig.in_run(start)
 
@@ -127,18 +151,48 @@ def arguments_that_no_program_can_get_are_refused(rig: Rig) -> None:
 
     def start() -> None:
         for how in WAYS:
-            _fails(rig, ValueError, "/bin/sh\0", **how)
-            _fails(rig, ValueError, "/bin/sh", ["a\0b"], **how)
-            _fails(rig, ValueError, "/bin/sh", ["sh"], {"A": "\0"}, **how)
-            _fails(rig, ValueError, "/bin/sh", ["sh"], {"A=B": "c"}, **how)
-            _fails(rig, ValueError, "/bin/sh", ["sh"], {}, "a\0b", **how)
-            _fails(rig, TypeError, "/bin/sh", ["sh", 1], **how)
-            _fails(rig, TypeError, "/bin/sh", "sh -c exit", **how)
+            _fails(rig, ValueError, PYTHON + "\0", **how)
+            _fails(rig, ValueError, PYTHON, ["a\0b"], **how)
+            _fails(rig, ValueError, PYTHON, ["sh"], {"A": "\0"}, **how)
+            _fails(rig, ValueError, PYTHON, ["sh"], {"A=B": "c"}, **how)
+            _fails(rig, ValueError, PYTHON, ["sh"], {}, "a\0b", **how)
+            _fails(rig, TypeError, PYTHON, ["sh", 1], **how)
+            _fails(rig, TypeError, PYTHON, "sh -c exit", **how)
             _fails(rig, TypeError, None, **how)
-            _fails(rig, TypeError, "/bin/sh", uid="nobody", **how)
-            _fails(rig, ValueError, "/bin/sh", uid=-1, **how)
-            _fails(rig, ValueError, "/bin/sh", gid=2**40, **how)
-        _no_children()
+        assert not has_children()
+
+    rig.in_run(start)
+
+
+@behaviour
+@needs("users")
+def what_is_no_user_is_refused(rig: Rig) -> None:
+    needs_children(rig.reactor)
+
+    def start() -> None:
+        for how in WAYS:
+            _fails(rig, TypeError, PYTHON, uid="nobody", **how)
+            _fails(rig, ValueError, PYTHON, uid=-1, **how)
+            _fails(rig, ValueError, PYTHON, gid=2**40, **how)
+        assert not has_children()
+
+    rig.in_run(start)
+
+
+@behaviour
+def what_no_child_can_have_on_this_system_is_refused_at_once(rig: Rig) -> None:
+    needs_children(rig.reactor)
+    ways: list[tuple[str, dict[str, Any]]] = [
+        ("terminals", {"usePTY": True}),
+        ("users", {"uid": 1}),
+        ("users", {"gid": 1}),
+        ("further descriptors", {"childFDs": {1: "r", 3: "r"}}),
+    ]
+
+    def start() -> None:
+        for feature, how in ways:
+            if why_missing(feature) is not None:
+                _fails(rig, ValueError, PYTHON, **how)
 
     rig.in_run(start)
 
@@ -153,19 +207,20 @@ def a_map_of_descriptors_that_means_nothing_is_refused(rig: Rig) -> None:
         os.close(write)
         nonsense: list[Any] = [{0: "w", 1: "x"}, {0: "w", -1: "r"}, {0: "w", "1": "r"}, {0: "w", 1: None}]
         for uses in nonsense:
-            _fails(rig, ValueError, "/bin/sh", childFDs=uses)
+            _fails(rig, ValueError, PYTHON, childFDs=uses)
         closed: list[Any] = [{0: "w", 1: "r", 2: write}, {0: "w", write: write}]
         for uses in closed:
-            raised = _fails(rig, OSError, "/bin/sh", childFDs=uses)
+            raised = _fails(rig, OSError, PYTHON, childFDs=uses)
             assert raised.errno == errno.EBADF
             assert str(write) in str(raised)
-        _fails(rig, ValueError, "/bin/sh", childFDs={1: "r"}, usePTY=True)
-        _fails(rig, OSError, "/bin/sh", childFDs={1: "r", 2**30: "w"})
+        _fails(rig, ValueError, PYTHON, childFDs={1: "r"}, usePTY=True)
+        with raises(OSError, ValueError):
+            rig.reactor.spawnProcess(Child(), PYTHON, childFDs={1: "r", 2**30: "w"})
         with raises(ValueError):
-            rig.reactor.spawnProcess(None, "/bin/sh")
+            rig.reactor.spawnProcess(None, PYTHON)
         with raises(ValueError):
-            rig.reactor.spawnProcess(None, "/bin/sh", usePTY=True)
-        _no_children()
+            rig.reactor.spawnProcess(None, PYTHON, usePTY=True)
+        assert not has_children()
 
     rig.in_run(start)
 
@@ -175,7 +230,7 @@ def a_process_without_descriptors_starts_no_child_until_it_has_some(rig: Rig) ->
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        begun = run_shell(rig.reactor, ":")
+        begun = run_python(rig.reactor, "")
         await begun.ended   # what is imported, and made once, is there
         for how in WAYS:
             for left in range(9):
@@ -188,12 +243,12 @@ def a_process_without_descriptors_starts_no_child_until_it_has_some(rig: Rig) ->
                     continue
                 ended: Any = await child.ended
                 assert ended.exitCode == 6
-            child = run_shell(rig.reactor, "exit 7", **how)
+            child = run_python(rig.reactor, "sys.exit(7)", **how)
             later: Any = await child.ended
             assert later.exitCode == 7
 
     rig.play(scenario)
-    _no_children()
+    assert not has_children()
 
 
 @behaviour
@@ -211,7 +266,7 @@ def only_root_may_run_a_child_as_somebody_else(rig: Rig) -> None:
                 _fails(rig, PermissionError, "/bin/sh", gid=NOBODY, **how)
         finally:
             os.setresuid(*before)
-        _no_children()
+        assert not has_children()
 
     rig.in_run(start)
 
@@ -271,11 +326,11 @@ def a_protocol_that_raises_when_it_is_told_harms_nobody(rig: Rig) -> None:
             raise ValueError("processEnded")
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "echo fine", protocol=Raising())
-        other = run_shell(rig.reactor, "echo fine")
+        child = run_python(rig.reactor, "say('fine')", protocol=Raising())
+        other = run_python(rig.reactor, "say('fine')")
         await child.ended
         await other.ended
-        assert child.data[1] == other.data[1] == b"fine\n"
+        assert child.data[1] == other.data[1] == b"fine"
 
     rig.play(scenario)
     rig.expect_errors(*[ValueError] * 6)
@@ -293,7 +348,7 @@ def a_child_whose_exit_ends_the_run_has_ended_all_the_same(rig: Rig) -> None:
     child = Leaving()
 
     async def scenario() -> None:
-        rig.reactor.spawnProcess(child, "/bin/sh", ["sh", "-c", "exit 3"], childFDs={})
+        rig.reactor.spawnProcess(child, PYTHON, [PYTHON, *in_python("sys.exit(3)")], childFDs={})
         await child.ended
 
     with raises(SystemExit):
@@ -316,11 +371,11 @@ def a_protocol_that_raises_on_data_loses_that_pipe(rig: Rig) -> None:
                 self.outReceived(data)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "echo out; read line; echo err >&2", protocol=Raising())
+        child = run_python(rig.reactor, "say('out'); sys.stdin.readline(); say('err', 2)", protocol=Raising())
         await child.lost(1)
         child.transport.write(b"go on\n")
         await child.ended
-        assert child.data == {1: b"out\n", 2: b"err\n"}
+        assert child.data == {1: b"out", 2: b"err"}
 
     rig.play(scenario)
     rig.expect_errors(ValueError)
@@ -331,7 +386,7 @@ def a_child_takes_bytes_alone(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "cat")
+        child = run_python(rig.reactor, COPY)
         with raises(TypeError):
             child.transport.write("text")
         with raises(KeyError):
@@ -340,7 +395,7 @@ def a_child_takes_bytes_alone(rig: Rig) -> None:
             child.transport.writeToChild(9, b"there is none")
         with raises(ValueError):
             child.transport.signalProcess("NOSUCH")
-        with raises(OSError):
+        with raises(OSError, ValueError):
             child.transport.signalProcess(4711)
         child.transport.closeStdin()
         await child.ended
@@ -357,8 +412,8 @@ def a_child_of_somebody_elses_is_left_alone(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        other = subprocess.Popen(["/bin/sh", "-c", "exit 3"])
-        ours = [run_shell(rig.reactor, "exit 4") for _ in range(3)]
+        other = subprocess.Popen([PYTHON, *in_python("sys.exit(3)")])
+        ours = [run_python(rig.reactor, "sys.exit(4)") for _ in range(3)]
         for child in ours:
             ended: Any = await child.ended
             assert ended.exitCode == 4
@@ -368,6 +423,7 @@ def a_child_of_somebody_elses_is_left_alone(rig: Rig) -> None:
 
 
 @behaviour
+@needs("reaping")
 def a_child_that_somebody_else_has_reaped_ends_too(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -382,6 +438,7 @@ def a_child_that_somebody_else_has_reaped_ends_too(rig: Rig) -> None:
 
 
 @behaviour
+@needs("reaping")
 def children_end_where_their_signal_is_ignored(rig: Rig) -> None:
     """With SIGCHLD ignored the system reaps, so how they ended nobody can tell."""
     needs_children(rig.reactor)
@@ -401,6 +458,7 @@ def children_end_where_their_signal_is_ignored(rig: Rig) -> None:
 
 
 @behaviour
+@needs("descriptor table")
 def a_pipe_that_is_closed_behind_the_reactors_back_is_lost(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -420,9 +478,8 @@ def a_pipe_that_is_closed_behind_the_reactors_back_is_lost(rig: Rig) -> None:
 def a_reactor_that_is_dropped_with_a_living_child_leaves_nothing_open(rig: Rig) -> None:
     needs_children(rig.reactor)
     reactor = rig.make_reactor()
-    child = run_shell(reactor, "read line")
+    child = run_python(reactor, "sys.stdin.readline()")
     pid = child.transport.pid
     reactor.callWhenRunning(reactor.stop)
     reactor.run()
-    with contextlib.suppress(ChildProcessError):   # it ends with its input, and the reactor may have seen that
-        os.waitpid(pid, 0)
+    wait_for_exit(pid)   # it ends with its input

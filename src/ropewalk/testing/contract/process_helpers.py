@@ -9,14 +9,18 @@ from typing import Any
 from ropewalk.internet import endpoints, error, utils
 from ropewalk.internet.defer import CancelledError, Deferred
 from ropewalk.internet.protocol import Factory, Protocol
-from ropewalk.testing.children import SHELL, needs_children
+from ropewalk.testing.children import COPY, PYTHON, has_children, in_python, needs_children
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs
 from ropewalk.testing.rig import Rig, raises
 
 
-def _shell(script: str) -> tuple[str, tuple[str, ...]]:
-    return SHELL, ("-c", script)
+def _python(program: str) -> tuple[str, list[str]]:
+    return PYTHON, in_python(program)
 
+
+_WHERE = "say(os.environ['ROPEWALK_A'] + ' ' + os.getcwd())\n"
+ROOT = os.path.abspath("/").encode()
 
 # -- internet.utils
 
@@ -27,8 +31,9 @@ def the_output_of_a_program_is_a_deferred(rig: Rig) -> None:
 
     async def scenario() -> None:
         output = utils.getProcessOutput
-        assert await output(*_shell("echo $A; pwd; exit 3"), {"A": "b"}, "/", rig.reactor) == b"b\n/\n"
-        both = await output(*_shell("echo out; echo err >&2"), reactor=rig.reactor, errortoo=True)
+        said = await output(*_python(_WHERE + "sys.exit(3)"), {"ROPEWALK_A": "b"}, "/", rig.reactor)
+        assert said == b"b " + ROOT
+        both = await output(*_python("say('out '); say('err ', 2)"), reactor=rig.reactor, errortoo=True)
         assert sorted(both.split()) == [b"err", b"out"]
 
     rig.play(scenario)
@@ -40,7 +45,8 @@ def unexpected_error_output_fails_and_the_end_can_be_awaited(rig: Rig) -> None:
 
     async def scenario() -> None:
         with raises(OSError) as raised:
-            await utils.getProcessOutput(*_shell("echo oops >&2; read line; exit 5"), reactor=rig.reactor)
+            program = "say('oops', 2); sys.stdin.readline(); sys.exit(5)"
+            await utils.getProcessOutput(*_python(program), reactor=rig.reactor)
         failed: Any = raised[0]
         assert "oops" in str(failed)
         with raises(error.ProcessTerminated) as ended:
@@ -55,10 +61,11 @@ def the_exit_code_of_a_program_is_a_deferred(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        assert await utils.getProcessValue("/bin/sh", ("-c", "exit 7"), reactor=rig.reactor) == 7
-        assert await utils.getProcessValue(*_shell("echo much >&2; exit 0"), reactor=rig.reactor) == 0
-        assert await utils.getProcessValue(*_shell("kill -9 $$"), reactor=rig.reactor) is None
-        assert await utils.getProcessValue(*_shell("cd $A; exit $B"), {"A": "dev", "B": "6"}, "/", rig.reactor) == 6
+        value = utils.getProcessValue
+        assert await value(*_python("sys.exit(7)"), reactor=rig.reactor) == 7
+        assert await value(*_python("say('much', 2)"), reactor=rig.reactor) == 0
+        asked = "sys.exit(int(os.environ['ROPEWALK_A']))"
+        assert await value(*_python(asked), {"ROPEWALK_A": "6"}, "/", rig.reactor) == 6
 
     rig.play(scenario)
 
@@ -69,15 +76,28 @@ def the_output_and_the_exit_code_of_a_program_are_a_deferred(rig: Rig) -> None:
 
     async def scenario() -> None:
         everything = utils.getProcessOutputAndValue
-        assert await everything(*_shell("echo a; echo b >&2; exit 4"), reactor=rig.reactor) == (b"a\n", b"b\n", 4)
-        assert await everything(*_shell("echo $A; pwd"), {"A": "b"}, "/", rig.reactor) == (b"b\n/\n", b"", 0)
+        both = "say('a'); say('b', 2); sys.exit(4)"
+        assert await everything(*_python(both), reactor=rig.reactor) == (b"a", b"b", 4)
+        assert await everything(*_python(_WHERE), {"ROPEWALK_A": "b"}, "/", rig.reactor) == (b"b " + ROOT, b"", 0)
         sent = bytes(100_000)
-        assert await everything(*_shell("cat"), reactor=rig.reactor, stdinBytes=sent) == (sent, b"", 0)
-        assert await everything(*_shell("cat"), reactor=rig.reactor, stdinBytes=b"") == (b"", b"", 0)
+        assert await everything(*_python(COPY), reactor=rig.reactor, stdinBytes=sent) == (sent, b"", 0)
+        assert await everything(*_python(COPY), reactor=rig.reactor, stdinBytes=b"") == (b"", b"", 0)
+
+    rig.play(scenario)
+
+
+@behaviour
+@needs("signals")
+def a_program_that_a_signal_ends_has_no_exit_code(rig: Rig) -> None:
+    needs_children(rig.reactor)
+
+    async def scenario() -> None:
+        killed = "say('a'); say('b', 2); os.kill(os.getpid(), 15)"
+        assert await utils.getProcessValue(*_python(killed), reactor=rig.reactor) is None
         with raises(utils.KilledWithOutput) as raised:
-            await everything(*_shell("echo a; echo b >&2; kill $$"), reactor=rig.reactor)
-        killed: Any = raised[0]
-        assert tuple(killed) == (b"a\n", b"b\n", signal.SIGTERM)
+            await utils.getProcessOutputAndValue(*_python(killed), reactor=rig.reactor)
+        output: Any = raised[0]
+        assert tuple(output) == (b"a", b"b", signal.SIGTERM)
 
     rig.play(scenario)
 
@@ -91,7 +111,7 @@ def a_program_that_cannot_be_started_is_a_failure(rig: Rig) -> None:
             with raises(FileNotFoundError):
                 await call("/nonexistent/program", reactor=rig.reactor)
             with raises(TypeError):
-                await call("/bin/ls", "-l", reactor=rig.reactor)
+                await call(PYTHON, "-V", reactor=rig.reactor)
 
     rig.play(scenario)
 
@@ -102,8 +122,10 @@ def a_program_whose_result_is_cancelled_is_killed(rig: Rig) -> None:
 
     async def scenario() -> None:
         before = set(rig.reactor.transports)
-        for script in ("exec sleep 60", "sleep 60"):
-            result = utils.getProcessOutput(*_shell(script), reactor=rig.reactor)
+        sleeps = "import sys; sys.stdin.read()"   # until it is told that nothing will come
+        held = f"import subprocess; subprocess.run([sys.executable, '-S', '-c', {sleeps!r}], stdin=0, stdout=1)"
+        for program in (sleeps, held):
+            result = utils.getProcessOutput(*_python(program), reactor=rig.reactor)
             result.cancel()
             with raises(CancelledError):
                 await result
@@ -111,8 +133,7 @@ def a_program_whose_result_is_cancelled_is_killed(rig: Rig) -> None:
             turn: Deferred[None] = Deferred()
             rig.reactor.callLater(0.005, turn.callback, None)
             await turn
-        with raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+        assert not has_children()
 
     rig.play(scenario)
 
@@ -149,9 +170,9 @@ def a_program_is_an_endpoint_to_connect_to(rig: Rig) -> None:
                 addresses.append(addr)
                 return _Talk()
 
-        endpoint = endpoints.ProcessEndpoint(rig.reactor, "/bin/cat", ["cat"])
+        endpoint = endpoints.ProcessEndpoint(rig.reactor, PYTHON, [PYTHON, *in_python(COPY)])
         talk = await endpoint.connect(Talks())
-        assert addresses[0].executable == "/bin/cat"
+        assert addresses[0].executable == PYTHON
         talk.transport.write(b"hello")
         await talk.arrived
         assert talk.data == b"hello"
@@ -166,12 +187,13 @@ def the_end_of_an_endpoints_program_is_the_end_of_the_connection(rig: Rig) -> No
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        endpoint = endpoints.ProcessEndpoint(rig.reactor, SHELL, ["sh", "-c", "echo bye; exit 3"])
+        program = in_python("say('bye'); sys.exit(3)")
+        endpoint = endpoints.ProcessEndpoint(rig.reactor, PYTHON, [PYTHON, *program])
         talk = await endpoint.connect(Factory.forProtocol(_Talk))
         ended = await talk.lost
         assert isinstance(ended, error.ProcessTerminated)
         assert ended.exitCode == 3
-        assert talk.data == b"bye\n"
+        assert talk.data == b"bye"
 
     rig.play(scenario)
 
@@ -182,12 +204,11 @@ def what_an_endpoints_program_writes_to_its_standard_error_is_no_data(rig: Rig) 
 
     async def scenario() -> None:
         for behaviour_ in endpoints.StandardErrorBehavior:
-            endpoint = endpoints.ProcessEndpoint(
-                rig.reactor, SHELL, ["sh", "-c", "echo data; echo err >&2"], errFlag=behaviour_
-            )
+            args = [PYTHON, *in_python("say('data'); say('err', 2)")]
+            endpoint = endpoints.ProcessEndpoint(rig.reactor, PYTHON, args, errFlag=behaviour_)
             talk = await endpoint.connect(Factory.forProtocol(_Talk))
             assert isinstance(await talk.lost, error.ConnectionDone)
-            assert talk.data == b"data\n"
+            assert talk.data == b"data"
 
     rig.play(scenario)
 
@@ -202,6 +223,6 @@ def an_endpoint_whose_program_cannot_be_started_fails(rig: Rig) -> None:
         refusing = Factory()
         refusing.buildProtocol = lambda addr: None  # type: ignore[method-assign]
         with raises(error.NoProtocol):
-            await endpoints.ProcessEndpoint(rig.reactor, "/bin/cat").connect(refusing)
+            await endpoints.ProcessEndpoint(rig.reactor, PYTHON).connect(refusing)
 
     rig.play(scenario)

@@ -12,12 +12,14 @@ from ropewalk.internet import error
 from ropewalk.internet.interfaces import IProcessTransport
 from ropewalk.testing.children import Child, is_reaped, needs_children, run_python, run_shell
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs
 from ropewalk.testing.rig import Rig, raises
 
 _ROWS, _COLUMNS = 43, 123
 
 
 @behaviour
+@needs("terminals")
 def a_child_in_a_terminal_has_it_as_its_own(rig: Rig) -> None:
     """All three standard descriptors, the controlling terminal, and a session that is led by the child."""
     needs_children(rig.reactor)
@@ -40,6 +42,7 @@ def a_child_in_a_terminal_has_it_as_its_own(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def a_terminal_carries_both_directions(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -59,6 +62,7 @@ def a_terminal_carries_both_directions(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def the_size_of_a_terminal_can_be_set(rig: Rig) -> None:
     needs_children(rig.reactor)
     import fcntl
@@ -77,6 +81,7 @@ def the_size_of_a_terminal_can_be_set(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def a_child_is_hung_up_when_its_terminal_is_closed(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -94,6 +99,7 @@ def a_child_is_hung_up_when_its_terminal_is_closed(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def a_child_that_does_not_read_its_terminal_stops_nobody(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -109,6 +115,7 @@ def a_child_that_does_not_read_its_terminal_stops_nobody(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def a_full_terminal_is_closed_when_its_child_has_exited(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -134,6 +141,7 @@ def a_full_terminal_is_closed_when_its_child_has_exited(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def a_terminal_of_the_programs_own_can_be_used(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -151,6 +159,7 @@ def a_terminal_of_the_programs_own_can_be_used(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def a_terminal_of_the_programs_own_stays_its_own_if_the_child_cannot_be_started(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -166,6 +175,7 @@ def a_terminal_of_the_programs_own_stays_its_own_if_the_child_cannot_be_started(
 
 
 @behaviour
+@needs("terminals")
 def what_a_child_wrote_to_its_terminal_before_it_went_is_read(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -182,6 +192,7 @@ def what_a_child_wrote_to_its_terminal_before_it_went_is_read(rig: Rig) -> None:
 
 
 @behaviour
+@needs("terminals")
 def a_terminal_that_is_hung_on_to_by_a_grandchild_delays_the_end(rig: Rig) -> None:
     needs_children(rig.reactor)
 

@@ -12,8 +12,19 @@ from ropewalk.internet import error
 from ropewalk.internet.defer import Deferred
 from ropewalk.internet.interfaces import IProcessTransport, IReactorProcess
 from ropewalk.internet.protocol import ProcessProtocol
-from ropewalk.testing.children import Child, is_reaped, needs_children, run_python, run_shell
+from ropewalk.testing.children import (
+    COPY,
+    PYTHON,
+    Child,
+    Gate,
+    in_python,
+    is_reaped,
+    needs_children,
+    run_python,
+    run_shell,
+)
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs
 from ropewalk.testing.rig import Rig, open_descriptors, raises
 
 MEGABYTE = 1_000_000
@@ -35,7 +46,7 @@ def what_is_written_to_a_child_comes_back(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "cat")
+        child = run_python(rig.reactor, COPY)
         child.transport.write(b"one ")
         child.transport.writeSequence([b"two ", b"three "])
         child.transport.writeToChild(0, b"four")
@@ -52,9 +63,9 @@ def output_and_errors_of_a_child_come_apart(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "echo out; echo err >&2")
+        child = run_python(rig.reactor, "say('out'); say('err', 2)")
         await child.ended
-        assert child.data == {1: b"out\n", 2: b"err\n"}
+        assert child.data == {1: b"out", 2: b"err"}
 
     rig.play(scenario)
 
@@ -65,7 +76,7 @@ def a_million_bytes_go_both_ways(rig: Rig) -> None:
 
     async def scenario() -> None:
         sent = bytes(range(256)) * (MEGABYTE // 256)
-        child = run_shell(rig.reactor, "cat")
+        child = run_python(rig.reactor, COPY)
         child.transport.write(sent)
         child.transport.closeStdin()
         await child.ended
@@ -100,16 +111,14 @@ def a_child_that_does_not_read_pauses_the_producer_until_it_does(rig: Rig) -> No
         await paused
         await soon(rig, 0.02)
         assert told == ["pause"]
-        child.transport.signalProcess("HUP")
+        gate.open()
         await child.ended
         assert told == ["pause", "resume"]
         assert child.data[1].split() == [b"%d" % MEGABYTE]
 
-    child = run_python(
-        rig.reactor,
-        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\nos.write(2, b'ready')\n"
-        "signal.sigwait([signal.SIGHUP])\nprint(len(sys.stdin.buffer.read()))",
-    )
+    gate = rig.keep(Gate())
+    program = gate.connect + "say('ready', 2)\n" + gate.wait + "print(len(sys.stdin.buffer.read()))"
+    child = run_python(rig.reactor, program)
     rig.play(scenario)
 
 
@@ -136,11 +145,11 @@ def a_child_is_a_producer_that_can_be_stopped(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "while echo more; do :; done")
+        child = run_python(rig.reactor, "while True: say('more')")
         await child.wait_for(b"more")
         child.transport.stopProducing()
         ended: Any = await child.ended
-        assert ended.signal == signal.SIGPIPE
+        assert ended.exitCode == 1
 
     rig.play(scenario)
 
@@ -155,7 +164,7 @@ def a_producer_for_a_child_without_standard_input_is_told_to_stop(rig: Rig) -> N
             told.append("stop")
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, ":", childFDs={1: "r"})
+        child = run_python(rig.reactor, "", childFDs={1: "r"})
         child.transport.registerProducer(Producer(), True)
         child.transport.unregisterProducer()
         child.transport.write(b"nobody reads this")
@@ -174,7 +183,7 @@ def a_protocol_has_its_transport_before_spawn_process_returns(rig: Rig) -> None:
 
     async def scenario() -> None:
         child = Child()
-        transport = rig.reactor.spawnProcess(child, "/bin/sh", ["sh", "-c", ":"])
+        transport = rig.reactor.spawnProcess(child, PYTHON, [PYTHON, *in_python("")])
         assert child.transport is transport
         assert child.events == [("made", transport.pid)]
         assert isinstance(transport, IProcessTransport)
@@ -186,6 +195,16 @@ def a_protocol_has_its_transport_before_spawn_process_returns(rig: Rig) -> None:
 
 @behaviour
 def a_protocol_hears_of_each_standard_descriptor_by_its_name(rig: Rig) -> None:
+    _hears_by_name(rig)
+
+
+@behaviour
+@needs("further descriptors")
+def a_protocol_hears_of_no_other_descriptor_by_a_name(rig: Rig) -> None:
+    _hears_by_name(rig, childFDs={**STANDARD, 3: "r"})
+
+
+def _hears_by_name(rig: Rig, **how: Any) -> None:
     needs_children(rig.reactor)
     told: list[tuple[str, bytes]] = []
     over: Deferred[None] = Deferred()
@@ -210,10 +229,10 @@ def a_protocol_hears_of_each_standard_descriptor_by_its_name(rig: Rig) -> None:
             over.callback(None)
 
     async def scenario() -> None:
-        run_shell(rig.reactor, "echo 1; echo 2 >&2; echo 3 >&3", protocol=Named(), childFDs={**STANDARD, 3: "r"})
+        run_python(rig.reactor, "say('1'); say('2', 2)", protocol=Named(), **how)
         await over
         assert sorted(told) == sorted(
-            [("err", b"2\n"), ("out", b"1\n"), ("in lost", b""), ("out lost", b""), ("err lost", b"")]
+            [("err", b"2"), ("out", b"1"), ("in lost", b""), ("out lost", b""), ("err lost", b"")]
         )
 
     rig.play(scenario)
@@ -225,7 +244,7 @@ def a_child_has_ended_when_it_has_exited_and_its_pipes_are_closed(rig: Rig) -> N
 
     async def scenario() -> None:
         before = open_descriptors()
-        child = run_shell(rig.reactor, ":")
+        child = run_python(rig.reactor, "")
         pid, transport = child.transport.pid, child.transport
         await child.ended
         assert open_descriptors() == before
@@ -247,17 +266,22 @@ def a_grandchild_that_holds_a_pipe_delays_the_end_not_the_exit(rig: Rig) -> None
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        uses = {**STANDARD, 3: "w"}
-        child = run_shell(rig.reactor, "(read line; echo got $line) <&3 & exit 5", childFDs=uses)
+        grandchild = "import sys; print('got', sys.stdin.readline())"
+        child = run_python(
+            rig.reactor,
+            "import subprocess\n"
+            f"held = subprocess.Popen([sys.executable, '-S', '-c', {grandchild!r}], stdin=0, stdout=1, stderr=2)\n"
+            "os._exit(5)",
+        )
         exited: Any = await child.exited
         assert exited.exitCode == 5
         await soon(rig, 0.02)
         assert child.told("ended") == []
         assert {1, 2} <= child.transport.pipes.keys()
-        child.transport.writeToChild(3, b"news\n")
+        child.transport.write(b"news\n")
         ended: Any = await child.ended
         assert ended.exitCode == 5
-        assert child.data[1] == b"got news\n"
+        assert child.data[1].split() == [b"got", b"news"]
 
     rig.play(scenario)
 
@@ -267,7 +291,7 @@ def a_child_that_closes_its_output_may_live_on(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "exec >&- 2>&-; read line; exit ${#line}")
+        child = run_python(rig.reactor, "os.close(1); os.close(2); os._exit(len(sys.stdin.readline().strip()))")
         await child.lost(1)
         await child.lost(2)
         assert child.told("exited") == []
@@ -283,14 +307,15 @@ def a_child_that_closes_its_input_is_noticed_without_a_write(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "exec <&-; read line <&3", childFDs={0: "w", 3: "w"})
+        child = run_python(rig.reactor, "os.close(0)\n" + gate.connect + gate.wait)
         await child.lost(0)
         assert child.told("exited") == []
         child.transport.write(b"dropped")
         child.transport.writeToChild(0, b"dropped, too")
-        child.transport.writeToChild(3, b"end\n")
+        gate.open()
         await child.ended
 
+    gate = rig.keep(Gate())
     rig.play(scenario)
 
 
@@ -299,12 +324,12 @@ def a_child_that_exits_without_reading_ends_whatever_is_unsent(rig: Rig) -> None
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "echo bye; exit 2")
+        child = run_python(rig.reactor, "say('bye'); sys.exit(2)")
         child.transport.write(bytes(MEGABYTE))
         child.transport.closeStdin()
         ended: Any = await child.ended
         assert ended.exitCode == 2
-        assert child.data == {1: b"bye\n"}
+        assert child.data == {1: b"bye"}
 
     rig.play(scenario)
 
@@ -314,13 +339,13 @@ def what_a_child_wrote_last_is_read_after_its_exit(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "echo last words")
+        child = run_python(rig.reactor, "say('last words')")
         child.transport.pauseProducing()
         await child.exited
         assert child.data == {}
         child.transport.resumeProducing()
         await child.ended
-        assert child.data == {1: b"last words\n"}
+        assert child.data == {1: b"last words"}
 
     rig.play(scenario)
 
@@ -334,12 +359,12 @@ def an_exit_code_is_told(rig: Rig) -> None:
 
     async def scenario() -> None:
         for code in (1, 255):
-            child = run_shell(rig.reactor, f"exit {code}")
+            child = run_python(rig.reactor, f"sys.exit({code})")
             ended: Any = await child.ended
             assert isinstance(ended, error.ProcessTerminated)
             assert (ended.exitCode, ended.signal, ended.status) == (code, None, code << 8)
             assert child.told("exited")[0].exitCode == code
-        child = run_shell(rig.reactor, "exit 0")
+        child = run_python(rig.reactor, "sys.exit(0)")
         done: Any = await child.ended
         assert isinstance(done, error.ProcessDone)
         assert (done.exitCode, done.signal, done.status) == (0, None, 0)
@@ -348,6 +373,35 @@ def an_exit_code_is_told(rig: Rig) -> None:
 
 
 @behaviour
+@needs("exit codes of 32 bits")
+def an_exit_code_that_the_system_has_given_is_told(rig: Rig) -> None:
+    needs_children(rig.reactor)
+
+    async def scenario() -> None:
+        code = 0xC0000005   # STATUS_ACCESS_VIOLATION
+        child = run_python(rig.reactor, f"os._exit({code - 2**32})")
+        ended: Any = await child.ended
+        assert (ended.exitCode, ended.signal, ended.status) == (code, None, code << 8)
+
+    rig.play(scenario)
+
+
+@behaviour
+def a_child_can_be_ended_by_force(rig: Rig) -> None:
+    needs_children(rig.reactor)
+
+    async def scenario() -> None:
+        for how in ("KILL", "TERM", "SIGKILL", 9):
+            child = run_python(rig.reactor, "say('up'); sys.stdin.read()")
+            await child.wait_for(b"up")
+            child.transport.signalProcess(how)
+            assert isinstance(await child.ended, error.ProcessTerminated)
+
+    rig.play(scenario)
+
+
+@behaviour
+@needs("signals")
 def the_signal_that_ended_a_child_is_told(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -375,7 +429,7 @@ def a_child_that_has_exited_gets_no_signal(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, ":")
+        child = run_python(rig.reactor, "")
         transport = child.transport
         await child.ended
         with raises(error.ProcessExitedAlready):
@@ -389,16 +443,15 @@ def a_reactor_that_stops_leaves_its_children_and_hears_of_them_when_it_runs_agai
     needs_children(rig.reactor)
 
     async def first() -> Child:
-        return run_shell(rig.reactor, "read line; exec <&3; read line; exit 3", childFDs={0: "w", 3: read})
+        return run_python(rig.reactor, gate.connect + gate.wait + "sys.exit(3)", childFDs={0: "w"})
 
-    read, write = os.pipe()
+    gate = rig.keep(Gate())
     child = rig.play(first)
-    os.close(read)
     assert child.told("lost") == [0]
     assert child.told("exited") == []
     pid = child.transport.pid
     assert not is_reaped(pid)
-    os.close(write)
+    gate.open()
     ended = rig.run_until(child.ended)
     assert ended.exitCode == 3
     assert is_reaped(pid)
@@ -409,6 +462,31 @@ def a_reactor_that_stops_leaves_its_children_and_hears_of_them_when_it_runs_agai
 
 @behaviour
 def a_child_gets_the_environment_that_is_asked_for(rig: Rig) -> None:
+    needs_children(rig.reactor)
+    os.environ["ROPEWALK_TEST"] = "inherited"
+
+    async def printed(**how: Any) -> bytes:
+        program = "say(', '.join(os.environ.get(name, '-') for name in ('ROPEWALK_A', 'ROPEWALK_B', 'ROPEWALK_TEST')))"
+        child = Child()
+        rig.reactor.spawnProcess(child, PYTHON, [PYTHON, *in_python(program)], **how)
+        await child.ended
+        return child.data[1]
+
+    async def scenario() -> None:
+        asked = {"ROPEWALK_A": "\N{LATIN SMALL LETTER O WITH DIAERESIS}", b"ROPEWALK_B": b"2", "ROPEWALK_TEST": ""}
+        assert await printed(env=asked) == "ö, 2, ".encode()
+        assert await printed(env=None) == b"-, -, inherited"
+        assert await printed(env=None, childFDs={1: "r"}) == b"-, -, inherited"
+
+    try:
+        rig.play(scenario)
+    finally:
+        del os.environ["ROPEWALK_TEST"]
+
+
+@behaviour
+@needs("bare environments")
+def a_child_gets_nothing_but_the_environment_that_is_asked_for(rig: Rig) -> None:
     needs_children(rig.reactor)
     os.environ["ROPEWALK_TEST"] = "inherited"
 
@@ -438,34 +516,51 @@ def a_child_starts_in_the_folder_that_is_asked_for(rig: Rig) -> None:
 
     async def scenario() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            real = os.path.realpath(folder)
             for how in ({"path": folder}, {"path": os.fsencode(folder)}, {"path": folder, "childFDs": {1: "r"}}):
-                child = run_shell(rig.reactor, "pwd -P", **how)
+                child = run_python(rig.reactor, "say(os.getcwd())", **how)
                 await child.ended
-                assert child.data[1] == real.encode() + b"\n"
-            child = run_shell(rig.reactor, "pwd -P")
+                assert os.path.samefile(child.data[1].decode(), folder)
+            child = run_python(rig.reactor, "say(os.getcwd())")
             await child.ended
-            assert child.data[1] == os.path.realpath(".").encode() + b"\n"
+            assert os.path.samefile(child.data[1].decode(), ".")
 
     rig.play(scenario)
 
 
 @behaviour
-def a_program_without_a_slash_is_looked_for_in_the_path_of_its_environment(rig: Rig) -> None:
+def a_program_without_a_folder_is_looked_for_in_the_path_of_its_environment(rig: Rig) -> None:
+    needs_children(rig.reactor)
+    folder, name = os.path.split(PYTHON)
+
+    async def scenario() -> None:
+        for uses in (None, {1: "r"}):
+            child = Child()
+            env = {"PATH": os.pathsep.join(("/nowhere", folder))}
+            rig.reactor.spawnProcess(child, name, [PYTHON, *in_python("say('found')")], env=env, childFDs=uses)
+            await child.ended
+            assert child.data[1] == b"found"
+            with raises(FileNotFoundError):
+                rig.reactor.spawnProcess(Child(), name, env={"PATH": "/nowhere"}, childFDs=uses)
+
+    rig.play(scenario)
+
+
+@behaviour
+def a_script_is_looked_for_like_a_program_and_run_by_the_one_that_it_names(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            program = os.path.join(folder, "ropewalk-test-program")
-            with open(program, "w") as file:
-                file.write("#!/bin/sh\necho $0\n")
-            os.chmod(program, 0o700)
+            script = os.path.join(folder, "ropewalk-test-script")
+            with open(script, "w") as file:
+                file.write(f"#!{PYTHON}\nimport os, sys\nos.write(1, ascii(sys.argv).encode())\n")
+            os.chmod(script, 0o700)
             for uses in (None, {1: "r"}):
                 child = Child()
-                env = {"PATH": f"/nowhere:{folder}"}
-                rig.reactor.spawnProcess(child, os.path.basename(program), env=env, childFDs=uses)
+                name, env = os.path.basename(script), {"PATH": os.pathsep.join(("/nowhere", folder))}
+                rig.reactor.spawnProcess(child, name, [name, "two words"], env=env, childFDs=uses)
                 await child.ended
-                assert child.data[1] == program.encode() + b"\n"
+                assert child.data[1].decode() == ascii([script, "two words"])
 
     rig.play(scenario)
 
@@ -477,16 +572,49 @@ def a_child_without_arguments_gets_its_own_name(rig: Rig) -> None:
     async def scenario() -> None:
         for how in ({}, {"childFDs": {0: "w", 1: "r"}}):
             child = Child()
-            rig.reactor.spawnProcess(child, "/bin/sh", **how)
-            child.transport.write(b"echo $0 $#\n")
+            rig.reactor.spawnProcess(child, PYTHON, **how)
+            child.transport.write(b"import os, sys; os.write(1, repr(sys.orig_argv).encode())\n")
             child.transport.closeStdin()
             await child.ended
-            assert child.data[1] == b"/bin/sh 0\n"
+            assert child.data[1].decode() == repr([PYTHON])
 
     rig.play(scenario)
 
 
 @behaviour
+def an_argument_arrives_as_it_was_given(rig: Rig) -> None:
+    needs_children(rig.reactor)
+    given = ["", " ", "two words", '"', "\\", '\\"', "a\\\\b", 'say "yes"', "\\ ", "*", "%PATH%", "$PATH", "\t\n"]
+    given.append("ö€\U0001f600")
+
+    async def scenario() -> None:
+        child = run_python(rig.reactor, "say(ascii(sys.argv[1:]))", *given)
+        await child.ended
+        assert child.data[1].decode() == ascii(given)
+
+    rig.play(scenario)
+
+
+@behaviour
+def a_child_reads_and_writes_the_files_that_it_is_given(rig: Rig) -> None:
+    needs_children(rig.reactor)
+
+    async def scenario() -> None:
+        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
+            source.write(b"from a file")
+            source.flush()
+            source.seek(0)
+            child = run_python(rig.reactor, COPY, childFDs={0: source.fileno(), 1: target.fileno(), 2: "r"})
+            await child.ended
+            target.seek(0)
+            assert target.read() == b"from a file"
+            assert child.data == {}
+
+    rig.play(scenario)
+
+
+@behaviour
+@needs("further descriptors")
 def a_child_gets_the_descriptors_of_the_map_and_no_others(rig: Rig) -> None:
     needs_children(rig.reactor)
     read, write = os.pipe()
@@ -517,6 +645,7 @@ def a_child_gets_the_descriptors_of_the_map_and_no_others(rig: Rig) -> None:
 
 
 @behaviour
+@needs("further descriptors")
 def descriptors_may_trade_places_on_their_way_to_a_child(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -533,6 +662,7 @@ def descriptors_may_trade_places_on_their_way_to_a_child(rig: Rig) -> None:
 
 
 @behaviour
+@needs("further descriptors")
 def any_descriptor_of_a_child_can_be_a_pipe(rig: Rig) -> None:
     needs_children(rig.reactor)
 
@@ -555,10 +685,10 @@ def a_child_needs_no_pipes_and_no_protocol(rig: Rig) -> None:
     async def scenario() -> None:
         with open(os.devnull, "r+b") as nothing:
             uses = dict.fromkeys((0, 1, 2), nothing.fileno())
-            child = run_shell(rig.reactor, "exit 4", childFDs=uses)
+            child = run_python(rig.reactor, "sys.exit(4)", childFDs=uses)
             ended: Any = await child.ended
             assert ended.exitCode == 4
-            alone = rig.reactor.spawnProcess(None, "/bin/sh", ["sh", "-c", ":"], childFDs={})
+            alone = rig.reactor.spawnProcess(None, PYTHON, [PYTHON, *in_python("")], childFDs={})
             pid = alone.pid
             while alone.pid is not None:
                 await soon(rig, 0.005)
@@ -568,6 +698,7 @@ def a_child_needs_no_pipes_and_no_protocol(rig: Rig) -> None:
 
 
 @behaviour
+@needs("signals")
 def a_child_has_the_signals_of_a_fresh_program(rig: Rig) -> None:
     """Python ignores SIGPIPE, nohup SIGHUP; what is ignored, or blocked in this thread, is not to be so there."""
     needs_children(rig.reactor)
@@ -608,12 +739,12 @@ def a_child_whose_output_is_closed_cannot_write_it(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "read line; echo lost; echo lost")
+        child = run_python(rig.reactor, "sys.stdin.readline(); say('lost')")
         child.transport.closeStdout()
         await child.lost(1)
         child.transport.write(b"go\n")
         ended: Any = await child.ended
-        assert ended.signal == signal.SIGPIPE
+        assert ended.exitCode == 1
         assert child.data[1] == b""
 
     rig.play(scenario)
@@ -624,12 +755,15 @@ def lose_connection_closes_the_standard_descriptors(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, "cat >&3", childFDs={**STANDARD, 3: "r"})
-        child.transport.write(b"before the end")
-        child.transport.loseConnection()
-        await child.ended
-        assert child.data == {3: b"before the end"}
-        assert child.told("lost")[-1] == 3
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "file")
+            child = run_python(rig.reactor, "open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())", path)
+            child.transport.write(b"before the end")
+            child.transport.loseConnection()
+            await child.ended
+            with open(path, "rb") as file:
+                assert file.read() == b"before the end"
+            assert child.data == {}
 
     rig.play(scenario)
 
@@ -639,8 +773,8 @@ def a_child_and_this_process_are_the_ends_of_a_transport(rig: Rig) -> None:
     needs_children(rig.reactor)
 
     async def scenario() -> None:
-        child = run_shell(rig.reactor, ":")
-        assert child.transport.getPeer() == (child.transport.pid, "/bin/sh")
+        child = run_python(rig.reactor, "")
+        assert child.transport.getPeer() == (child.transport.pid, PYTHON)
         assert child.transport.getHost().pid == os.getpid()
         await child.ended
 

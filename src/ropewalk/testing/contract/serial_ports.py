@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import os
 import select
-import termios
 import unittest
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +17,7 @@ from ropewalk.internet.interfaces import IConsumer, IPushProducer, ITransport
 from ropewalk.internet.serialport import SerialPort
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.standard_io import Recorder
+from ropewalk.testing.features import require
 from ropewalk.testing.rig import LIMIT, Rig, raises
 
 BINARY = bytes(range(256))
@@ -49,6 +49,8 @@ class Cable:
 
     def settings(self) -> list[Any]:
         """The settings of the line; see termios.tcgetattr()."""
+        import termios
+
         return termios.tcgetattr(self._slave)
 
     def vanish(self) -> None:
@@ -63,6 +65,7 @@ class Cable:
 def a_cable() -> Iterator[Cable]:
     if importlib.util.find_spec("serial") is None:
         raise unittest.SkipTest("pyserial is not installed")
+    require("terminals")
     cable = Cable()
     try:
         yield cable
@@ -308,6 +311,8 @@ def the_settings_of_a_serial_line_are_those_that_are_asked_for(rig: Rig) -> None
                 xonxoff=1,
                 rtscts=1,
             )
+            import termios
+
             incoming, _, control, _, speed, _, _ = cable.settings()
             assert speed == termios.B19200
             assert incoming & termios.IXON

@@ -1,4 +1,4 @@
-"""Signals: SIGINT and SIGTERM stop the reactor, the program's own handlers are left alone.
+"""Signals: SIGINT, SIGTERM and SIGBREAK, Windows' own, stop the reactor; the program's handlers are left alone.
 
 These behaviours belong to the main thread, the only one in which Python handles signals. A signal is raised in
 another thread, so that the system does not interrupt the reactor's wait by itself.
@@ -15,8 +15,10 @@ from typing import Any
 
 from ropewalk.internet.defer import Deferred
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs
 from ropewalk.testing.rig import LIMIT, Rig
 
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 _SOON = 0.05   # seconds after which the reactor is waiting
 _AT_ONCE = 5.0   # seconds
 
@@ -45,7 +47,7 @@ def _wakeup_fd() -> int:
 def sigint_and_sigterm_stop_a_reactor_that_has_nothing_to_do(rig: Rig) -> None:
     reactor = rig.reactor
     with _handler(signal.SIGINT, signal.default_int_handler):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOPPING:
             fired: list[str] = []
             reactor.addSystemEventTrigger("before", "shutdown", fired.append, "shutdown")
             reactor.callWhenRunning(_elsewhere, signal.raise_signal, number)
@@ -164,10 +166,9 @@ def a_run_in_another_thread_touches_no_signal_handler(rig: Rig) -> None:
 
 
 @behaviour
+@needs("signals")
 def a_signal_that_python_handles_interrupts_nothing(rig: Rig) -> None:
     """In the main thread, in the middle of the wait: EINTR."""
-    if not hasattr(signal, "pthread_kill"):
-        raise unittest.SkipTest("this system cannot send a signal to a thread")
     reactor = rig.reactor
     main = threading.get_ident()
     handled: list[int] = []

@@ -9,6 +9,7 @@ from typing import Any
 from ropewalk.errors import ConnectionAborted, ConnectionDone, ConnectionLost
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.tcp_streams import pattern
+from ropewalk.testing.features import needs
 from ropewalk.testing.peers import (
     Echo,
     HalfCloser,
@@ -122,6 +123,7 @@ async def connection_lost_is_never_called_within_a_call_of_the_transport(rig: Ri
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def abort_connection_resets_the_peer(rig: Rig) -> None:
     plain, server = await plain_pair(rig)
@@ -152,6 +154,7 @@ async def abort_connection_ends_a_close_that_waits_for_the_peer(rig: Rig) -> Non
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def abort_connection_in_data_received_ends_the_connection_when_that_returns(rig: Rig) -> None:
     class Refuses(Recorder):
@@ -170,6 +173,7 @@ async def abort_connection_in_data_received_ends_the_connection_when_that_return
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def a_reset_by_the_peer_is_a_connection_lost(rig: Rig) -> None:
     plain, server = await plain_pair(rig)
@@ -190,6 +194,7 @@ async def a_close_by_the_peer_is_a_connection_done_after_its_last_bytes(rig: Rig
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def a_peer_that_resets_before_the_first_read_does_not_disturb_the_port(rig: Rig) -> None:
     port = listen(rig, Echo)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
-import unittest
 from collections.abc import Iterator
 from typing import Any
 
 from ropewalk.errors import ConnectError, ConnectionDone, ConnectionLost
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.tcp_connecting import dead_address
+from ropewalk.testing.features import needs, require
 from ropewalk.testing.peers import (
     IPV4,
     PATIENCE,
@@ -141,6 +140,7 @@ async def a_producer_that_fails_loses_its_connection_only(rig: Rig) -> None:
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def a_producer_that_fails_to_stop_is_logged_and_the_protocol_is_told_of_the_loss(rig: Rig) -> None:
     client, server = await pair(rig)
@@ -301,7 +301,7 @@ async def a_connection_whose_descriptor_was_closed_is_lost_when_it_is_used(rig: 
     other, _ = await pair(rig, server=Echo)
     for use in ("write", "loseConnection", "abortConnection", "loseWriteConnection", "pauseProducing"):
         plain, server = await plain_pair(rig)
-        os.close(server.transport.getHandle().fileno())
+        socket.close(server.transport.getHandle().fileno())
         if use == "write":
             server.transport.write(b"x")
         else:
@@ -316,9 +316,9 @@ async def a_connection_whose_descriptor_was_closed_is_lost_when_it_is_used(rig: 
 
 
 @behaviour
+@needs("descriptor table")
 @in_reactor
 async def a_connection_whose_descriptor_was_closed_does_not_keep_the_reactor_busy(rig: Rig) -> None:
-    _need_posix()
     other, _ = await pair(rig, server=Echo)
     plain, server = await plain_pair(rig)
     os.close(server.transport.getHandle().fileno())
@@ -331,9 +331,9 @@ async def a_connection_whose_descriptor_was_closed_does_not_keep_the_reactor_bus
 
 
 @behaviour
+@needs("descriptor table")
 @in_reactor
 async def a_number_that_was_closed_and_used_again_belongs_to_its_new_owner(rig: Rig) -> None:
-    _need_posix()
     _, old = await plain_pair(rig)
     port = listen(rig, Echo)
     client = rig.keep(socket.socket())
@@ -368,9 +368,9 @@ async def a_connection_whose_socket_was_closed_is_lost_when_it_is_used(rig: Rig)
 
 
 @behaviour
+@needs("descriptor table")
 @in_reactor
 async def a_connection_whose_socket_was_closed_leaves_the_new_owner_of_its_number_alone(rig: Rig) -> None:
-    _need_posix()
     for use in ("write", "resumeProducing", "loseConnection", "abortConnection"):
         plain, old = await plain_pair(rig)
         port = listen(rig, Echo)
@@ -396,9 +396,9 @@ async def a_connection_whose_socket_was_closed_leaves_the_new_owner_of_its_numbe
 
 
 @behaviour
+@needs("descriptor table")
 @in_reactor
 async def a_port_whose_descriptor_was_closed_can_still_be_stopped(rig: Rig) -> None:
-    _need_posix()
     other, _ = await pair(rig, server=Echo)
     port = listen(rig)
     os.close(port.channel.fileno())
@@ -409,19 +409,13 @@ async def a_port_whose_descriptor_was_closed_can_still_be_stopped(rig: Rig) -> N
     await answers(other)
 
 
-def _need_posix() -> None:
-    if os.name != "posix":
-        raise unittest.SkipTest("sockets have descriptors of their own kind here")
-
-
 # -- no descriptors left
 
 
 @contextlib.contextmanager
 def few_descriptors(spare: int = 0) -> Iterator[None]:
     """Only `spare` more descriptors can be opened."""
-    if sys.platform == "win32":
-        raise unittest.SkipTest("this system has no limit of descriptors")
+    require("descriptor limit")
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

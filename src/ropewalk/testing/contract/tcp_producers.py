@@ -59,6 +59,14 @@ class Push:
             self._transport.loseConnection()
 
 
+async def is_stuck(rig: Rig, producer: Push) -> None:
+    """Wait until `producer` is paused and stays so for 0.05 s: all that there is between it and its peer is full."""
+    produced = -1
+    while producer.produced != produced or producer.events[-1:] != ["pause"]:
+        produced = producer.produced
+        await passes(rig, 0.05)
+
+
 class Pull:
     """A pull producer of `count` blocks; it then unregisters and closes."""
 
@@ -101,8 +109,7 @@ async def a_push_producer_is_paused_when_the_peer_does_not_read_and_resumed_when
     client, server = await pair(rig, server=Digester)
     server.transport.pauseProducing()
     producer = Push(rig, client.transport, _ROOM * 2)
-    await passes(rig, 0.05)
-    assert producer.events[-1] == "pause"
+    await is_stuck(rig, producer)
     count = await waits(rig, 0.05)
     assert count < 20, f"the poller was asked {count} times in 0.05 s"
     assert producer.produced < _ROOM

@@ -9,6 +9,7 @@ from typing import Any
 from ropewalk.errors import ConnectionAborted, ConnectionDone, ConnectionLost, ConnectionTruncated
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.tcp_streams import pattern
+from ropewalk.testing.features import needs
 from ropewalk.testing.peers import HalfCloser, in_reactor, passes, plain_socket, reset, waits
 from ropewalk.testing.rig import Rig
 from ropewalk.testing.tls_peers import (
@@ -285,6 +286,7 @@ async def an_end_without_close_notify_after_ours_is_told_as_one(rig: Rig) -> Non
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def abort_connection_resets_the_tls_peer_without_close_notify(rig: Rig) -> None:
     client, server = await tls_pair(rig)
@@ -313,6 +315,7 @@ async def abort_connection_ends_a_close_that_waits_for_the_tls_peer(rig: Rig) ->
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def a_reset_by_the_tls_peer_is_a_connection_lost(rig: Rig) -> None:
     peer, server = await by_hand(rig)

@@ -6,9 +6,7 @@ import os
 import pathlib
 import socket
 import ssl
-import sys
 import tempfile
-import unittest
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,6 +40,7 @@ from ropewalk.internet.stdio import StandardIO
 from ropewalk.protocols.haproxy import proxyEndpoint
 from ropewalk.protocols.portforward import Forwarder
 from ropewalk.testing.contract import behaviour
+from ropewalk.testing.features import needs, require
 from ropewalk.testing.peers import IPV4, Client, Echo, Recorder, Server, in_reactor, log_records, plain_socket
 from ropewalk.testing.rig import Rig, raises
 from ropewalk.testing.tls_peers import VERSIONS, ByHand, Secured, authority, client_options, server_options
@@ -230,6 +229,7 @@ async def a_wrong_certificate_ends_the_connection_that_an_endpoint_has_made(rig:
 
 
 @behaviour
+@needs("resets")
 @in_reactor
 async def a_forwarder_that_does_not_believe_its_destination_says_so_and_resets_the_client(rig: Rig) -> None:
     elsewhere = authority().issue("example.org").options()
@@ -292,8 +292,7 @@ async def a_context_that_cannot_be_had_fails_listen_and_connect(rig: Rig) -> Non
 
 
 def _place(rig: Rig) -> str:
-    if not hasattr(socket, "AF_UNIX"):
-        raise unittest.SkipTest("this system has no UNIX sockets")
+    require("UNIX sockets")
     return os.path.join(rig.keep(tempfile.TemporaryDirectory()), "sock")
 
 
@@ -666,9 +665,6 @@ async def a_name_that_is_none_is_not_looked_up(rig: Rig) -> None:
 @behaviour
 @in_reactor
 async def tls_goes_over_a_pair_of_pipes(rig: Rig) -> None:
-    if sys.platform == "win32":
-        raise unittest.SkipTest("pipes of Windows are another issue")
-
     class Client(Secured):
         def connectionMade(self) -> None:
             self.transport.startTLS(client_options("localhost"))

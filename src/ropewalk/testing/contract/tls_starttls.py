@@ -11,6 +11,7 @@ from ropewalk.internet.ssl import CertificateOptions
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.sendfile import in_memory, regular
 from ropewalk.testing.contract.tcp_streams import pattern
+from ropewalk.testing.features import needs, why_missing
 from ropewalk.testing.peers import Echo, Recorder, in_reactor, pair, passes, plain_pair, waits
 from ropewalk.testing.rig import Rig, raises
 from ropewalk.testing.tls_peers import (
@@ -25,7 +26,7 @@ from ropewalk.testing.tls_peers import (
 from ropewalk.testing.unix_peers import unix_pair
 
 Pair = Callable[..., Coroutine[Any, Any, tuple[Any, Any]]]
-_PAIRS: tuple[Pair, ...] = (pair, unix_pair)
+_PAIRS: tuple[Pair, ...] = (pair, unix_pair) if why_missing("UNIX sockets") is None else (pair,)
 
 
 class Upgrades(Secured):
@@ -217,6 +218,7 @@ async def a_plain_context_verifies_the_name_that_start_tls_is_given_else_the_add
 
 
 @behaviour
+@needs("UNIX sockets")
 @in_reactor
 async def over_a_unix_socket_a_context_that_wants_a_name_must_be_given_one(rig: Rig) -> None:
     context = ssl.create_default_context(cadata=authority().pem.decode())
@@ -230,6 +232,7 @@ async def over_a_unix_socket_a_context_that_wants_a_name_must_be_given_one(rig: 
 
 
 @behaviour
+@needs("UNIX sockets")
 @in_reactor
 async def descriptors_do_not_travel_with_tls_and_nothing_leaves_it(rig: Rig) -> None:
     client, server = await upgraded(rig, unix_pair)

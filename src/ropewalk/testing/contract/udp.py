@@ -13,6 +13,7 @@ from ropewalk.errors import AlreadyListened, InvalidAddressError, NotListeningEr
 from ropewalk.internet.address import IPv4Address, IPv6Address
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.datagram_peers import Answering, Datagrams, address, deaf_udp, hear, link_local, plain_udp
+from ropewalk.testing.features import needs
 from ropewalk.testing.peers import IPV4, IPV6, in_reactor, log_records, need_ipv6, passes
 from ropewalk.testing.rig import Rig, open_descriptors, raises
 
@@ -322,6 +323,7 @@ async def a_port_connects_to_a_literal_address_of_its_family_only(rig: Rig) -> N
 
 
 @behaviour
+@needs("refusals")
 @in_reactor
 async def a_connected_port_hears_that_nobody_listens_and_goes_on(rig: Rig) -> None:
     deaf, connected = deaf_udp(rig), hear(rig)
@@ -341,6 +343,7 @@ async def a_connected_port_hears_that_nobody_listens_and_goes_on(rig: Rig) -> No
 
 
 @behaviour
+@needs("refusals")
 @in_reactor
 async def a_datagram_that_is_written_when_an_earlier_one_was_refused_is_sent_all_the_same(rig: Rig) -> None:
     deaf, connected = deaf_udp(rig), hear(rig)
@@ -357,6 +360,7 @@ async def a_datagram_that_is_written_when_an_earlier_one_was_refused_is_sent_all
 
 
 @behaviour
+@needs("refusals")
 @in_reactor
 async def connection_refused_comes_in_a_turn_of_its_own(rig: Rig) -> None:
     deaf, connected = deaf_udp(rig), hear(rig)

@@ -26,6 +26,7 @@ from ropewalk.internet.error import (
 from ropewalk.internet.protocol import ClientCreator
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.tcp_streams import pattern
+from ropewalk.testing.features import needs, why_missing
 from ropewalk.testing.peers import Client, Echo, HalfCloser, Recorder, Server, in_reactor, passes, waits
 from ropewalk.testing.rig import Rig, raises
 from ropewalk.testing.unix_peers import dial_unix, folder, listen_unix, need_unix_sockets, unix_pair
@@ -121,7 +122,7 @@ async def the_addresses_of_a_unix_connection_are_those_of_its_ends(rig: Rig) -> 
 async def a_unix_transport_says_which_process_is_at_the_other_end(rig: Rig) -> None:
     need_unix_sockets()
     client, server = await unix_pair(rig)
-    if not hasattr(socket, "SO_PEERCRED"):
+    if why_missing("peer credentials"):
         with raises(OSError):
             client.transport.getPeerCredentials()
         return
@@ -298,11 +299,9 @@ async def a_unix_port_stops_also_where_its_lock_was_taken_from_it(rig: Rig) -> N
 
 
 @behaviour
+@needs("abstract names")
 @in_reactor
 async def an_abstract_name_has_no_file(rig: Rig) -> None:
-    need_unix_sockets()
-    if not sys.platform.startswith("linux"):
-        raise unittest.SkipTest("only Linux has abstract names")
     name = f"\0ropewalk-{os.getpid()}-{id(rig)}"
     port = rig.reactor.listenUNIX(name, Server(Echo), wantPID=True)
     assert port.getHost() == UNIXAddress(name)
