@@ -9,27 +9,49 @@ GUI := xvfb xdotool gir1.2-gtk-2.0 gir1.2-gtk-3.0 gir1.2-gtk-4.0 python3-gi pyth
   python3-tk libxcb-icccm4 libxcb-keysyms1 libxcb-cursor0 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xkb1 \
   libxkbcommon-x11-0 libegl1 libgl1 libgl1-mesa-dri
 
-.PHONY: help demo test test-hosts gui lint bench conformance conformance-baseline clean
+# What the tests of Windows need of Debian: Wine, and the scripts of Tcl and Tk. Then the wheels, those named that only
+# Windows takes.
+WINE := wine wine64 tcl8.6 tk8.6
+WHEELS := pytest pytest-timeout click 'twisted[tls,conch,http2]==26.10.*' pyhamcrest hypothesis 'httpx[http2]' idna \
+  pyserial colorama tzdata pywin32 twisted-iocpsupport
+
+.PHONY: help demo test test-hosts test-windows test-cf gui windows corefoundation lint bench conformance \
+  conformance-baseline clean
 
 help:
 	@echo "make demo   forward real files through every reactor of this machine; prints a table (about a minute)"
 	@echo "make test   run the tests"
 	@echo "make test-hosts ARGS=gtk3   run the contract on one reactor; without ARGS on each GUI toolkit's"
+	@echo "make test-windows  run the contract on Windows' Python under Wine; make test-cf: on Apple's CoreFoundation"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  measure against C, uvloop, asyncio and Twisted; writes docs/benchmarks/"
-	@echo "make conformance  Twisted's own tests on its reactors and on ours: a table, and what differs; ARGS=programs: under trial"
+	@echo "make conformance  Twisted's own tests on its reactors and on ours: a table, and what differs; ARGS=programs|windows|cf|kqueue"
 	@echo "make conformance-baseline  keep what Twisted's own reactors pass; make test compares ours with that"
-	@echo "make clean  remove .venv and caches"
+	@echo "make clean  remove .venv, .testbeds and caches"
 
 demo: $(VENV)/.base
 	$(BIN)/python -m examples.demo
 
-test: $(VENV)/.test gui
+test: $(VENV)/.test gui windows corefoundation
 	@tools/debian-packages strace ip=iproute2 openssl curl wrk
 	$(BIN)/python -m pytest $(ARGS)
 
 test-hosts: $(VENV)/.test gui
 	$(BIN)/python -m pytest tests/contract/$(if $(ARGS),test_contract.py --ropewalk-reactor=$(ARGS),test_contract_hosts.py -rP)
+
+test-windows: $(VENV)/.test windows
+	$(BIN)/python -m pytest tests/contract/test_contract_hosts.py -rP -k windows $(ARGS)
+
+test-cf: $(VENV)/.test corefoundation
+	$(BIN)/python -m pytest tests/contract/test_contract_hosts.py -rP -k corefoundation $(ARGS)
+
+# The beds say themselves why they cannot be made here; their tests are left out then.
+windows: $(BIN)/python
+	@tools/debian-packages $(WINE)
+	-@$(BIN)/python -m tools.testbeds.windows .testbeds/windows $(WHEELS)
+
+corefoundation: $(BIN)/python
+	-@$(BIN)/python -m tools.testbeds.corefoundation .testbeds/corefoundation
 
 gui: $(VENV)/.gui-test
 	@tools/debian-packages $(GUI)
@@ -39,18 +61,20 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench gui
+bench: $(VENV)/.bench gui corefoundation
 	@tools/debian-packages cc=gcc /usr/include/stdlib.h=libc6-dev openssl /usr/include/openssl/ssl.h=libssl-dev wrk
 	$(BIN)/python -m benchmarks $(ARGS)
 
-conformance: $(VENV)/.conformance
+conformance: $(VENV)/.conformance windows corefoundation
 	$(BIN)/python -m tools.conformance $(ARGS)
 
-conformance-baseline: $(VENV)/.conformance
+conformance-baseline: $(VENV)/.conformance windows corefoundation
 	$(BIN)/python -m tools.conformance --own --json tools/conformance/baseline.json $(ARGS)
+	for bed in windows cf kqueue; do \
+	  $(BIN)/python -m tools.conformance $$bed --own --json tools/conformance/baseline-$$bed.json || exit 1; done
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .testbeds .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

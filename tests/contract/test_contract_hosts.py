@@ -1,7 +1,8 @@
-"""The whole contract on every reactor whose loop is a toolkit's, each in a process of its own with its own display.
+"""The whole contract on every reactor whose loop is a toolkit's, or another system's, each in a process of its own.
 
-As many at a time as there are cores. One alone, with pytest's options: `make test-hosts ARGS=gtk3`, or
-ARGS="gtk3 -x -k tcp".
+Each toolkit has a display of its own. Other systems are tested on the beds of tools/testbeds: Windows' own Python under
+Wine, Apple's CoreFoundation, and an emulation of kqueue. As many run at a time as there are cores. One alone, with
+pytest's options: `make test-hosts ARGS=gtk3`, or ARGS="gtk3 -x -k tcp"; a bed's: `make test-windows`, `make test-cf`.
 """
 
 from __future__ import annotations
@@ -31,21 +32,56 @@ SHOWN = 20_000   # characters of a failed run's output
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the contract on a reactor. needs: the folder that it takes; None: the reactor itself tells."""
+    """A run of the contract on a reactor.
+
+    python: the command that runs the tests' Python; needs: the file or folder that it takes (None: the reactor itself
+    tells), and made_by: what makes that.
+    """
 
     reactor: str
+    python: tuple[str, ...] = (sys.executable,)
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     needs: Path | None = None
+    made_by: str = "make gui"
+
+    def why_not(self) -> str | None:
+        """Why it cannot be tried here; None if it can."""
+        return None if self.needs is None or self.needs.exists() else f"{self.needs} is not there: {self.made_by}"
 
 
 _PYQT = Path(sysconfig.get_path("platlib"), "PyQt6")
 _PYGAME = Path(sys.prefix, "pygame")
+_WINDOWS = ROOT / ".testbeds" / "windows" / "python"
+_COREFOUNDATION = ROOT / ".testbeds" / "corefoundation" / "python"
+_KQUEUE = ("-p", "tools.testbeds.kqueue")
+
+
+def _on_windows(reactor: str) -> Run:
+    """Under Wine, whose drive Z: is this system's root."""
+    sources = f"Z:{ROOT / 'src'}".replace("/", "\\")
+    return Run(
+        reactor, python=(str(_WINDOWS),), options=("-p", "ropewalk.testing.pytest_plugin"),
+        environment={"PYTHONPATH": sources}, needs=_WINDOWS, made_by="make windows",
+    )  # fmt: skip
+
+
+def _on_corefoundation(reactor: str, *options: str) -> Run:
+    """With Apple's library, and the C library that this takes."""
+    made_by = "make corefoundation"
+    return Run(reactor, python=(str(_COREFOUNDATION),), options=options, needs=_COREFOUNDATION, made_by=made_by)
+
+
 _HOSTS = {row.host: name for name, row in choose.CHOICES.items() if row.host != "own:OwnHost"}   # each host once
 RUNS = {name: Run(name) for name in _HOSTS.values()} | {
+    **{f"windows-{name}": _on_windows(name) for name in ("iocp", "wfmo", "select", "tk")},
+    **{f"corefoundation-{name}": _on_corefoundation(name) for name in ("cf", "select", "poll", "epoll")},
+    "corefoundation-cf-on-kqueue": _on_corefoundation("cf", *_KQUEUE),   # as on macOS
     "qt-on-pyqt6": Run("qt", options=("-p", "PyQt6.QtCore"), needs=_PYQT),   # the binding that is imported first
     "pygame-classic": Run("pygame", environment={"PYTHONPATH": str(_PYGAME)}, needs=_PYGAME),   # else pygame-ce
 }
+if hasattr(os, "pidfd_open"):   # of Linux, which the emulation is made of
+    RUNS["kqueue"] = Run("kqueue", options=_KQUEUE)
 
 
 @dataclass
@@ -91,11 +127,11 @@ class Children:
 
     def run(self, name: str) -> Outcome:
         file, wanted = self._folder / name, RUNS[name]
-        tests = [str(Path(__file__).with_name("test_contract.py")), f"--ropewalk-reactor={wanted.reactor}"]
+        tests = ["tests/contract/test_contract.py", f"--ropewalk-reactor={wanted.reactor}"]
         options = ["-v", "-rs", "--no-fold-skipped", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
         limits = [f"--maxfail={GIVEN_UP}", f"--timeout={OF_ONE}"]
         limits += ["--timeout-method=thread"]   # a signal's handler would wait for the toolkit
-        command = [sys.executable, "-m", "pytest", *tests, *wanted.options, *options, *limits]
+        command = [*wanted.python, "-m", "pytest", *tests, *wanted.options, *options, *limits]
         with file.open("wb") as output, subprocess.Popen(
             command, cwd=ROOT, env=os.environ | wanted.environment, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
@@ -112,21 +148,23 @@ class Children:
             self._kill(process)
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        if not hasattr(os, "killpg"):
+            process.kill()
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def is_installed(run: Run) -> bool:
-    return run.needs is None or run.needs.exists()
-
-
 @pytest.fixture(scope="module")
 def outcomes(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, display: None
 ) -> Iterator[dict[str, Future[Outcome]]]:
-    """The outcomes of the reactors that are asked for; each has begun, or will when another has ended."""
+    """The outcomes of the reactors that are asked for; each has begun, or will when another has ended.
+
+    All of Wine has one desktop, so its runs share a display.
+    """
     asked = [item.callspec.params["name"] for item in request.session.items if item.path == request.path]
-    asked = [name for name in asked if is_installed(RUNS[name])]
+    asked = [name for name in asked if RUNS[name].why_not() is None]
     children = Children(tmp_path_factory.mktemp("contract"))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         yield {name: threads.submit(children.run, name) for name in asked}
@@ -137,8 +175,9 @@ def outcomes(
 @pytest.mark.timeout(len(RUNS) * LIMIT)
 @pytest.mark.parametrize("name", RUNS)
 def test_the_whole_contract_holds_on(name: str, outcomes: dict[str, Future[Outcome]]) -> None:
-    if not is_installed(RUNS[name]):
-        pytest.skip(f"{RUNS[name].needs} is not there: make gui")
+    reason = RUNS[name].why_not()
+    if reason is not None:
+        pytest.skip(reason)
     outcome = outcomes[name].result()
     skipped = outcome.reasons
     if skipped and len(skipped) == len(outcome.results):

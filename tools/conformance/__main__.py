@@ -1,4 +1,4 @@
-"""The command: `python -m tools.conformance [reactors | programs]` judges our reactors by Twisted's own tests.
+"""The command: `python -m tools.conformance [SUITE]` judges our reactors by Twisted's own tests.
 
 Each module is run on each reactor in a process of its own. It prints a table, and by name each test that Twisted's own
 reactor passes and ours does not. The exit status is 1 if there is one that exceptions.txt does not explain.
@@ -19,8 +19,6 @@ from tools.conformance.report import exceptions, listing, table
 from tools.conformance.results import Results, Tests, covers, load, load_exceptions, module_of, save
 from tools.conformance.suites import SUITES
 
-EXCEPTIONS = Path(__file__).with_name("exceptions.txt")
-
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -34,8 +32,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     add("--baseline", type=Path, metavar="FILE", help="a run of Twisted's own that was kept, instead of a new one")
     add("--json", type=Path, metavar="FILE", help="keep the results there")
     add("--tracebacks", action="store_true", help="print those of the tests that differ")
-    add("--exceptions", type=Path, metavar="FILE", default=EXCEPTIONS, help="tests that can judge Twisted alone")
-    add("--python", type=shlex.split, default=[sys.executable], metavar="COMMAND", help="what runs the tests' Python")
+    add("--exceptions", type=Path, metavar="FILE", help="tests that can judge Twisted alone, instead of the suite's")
+    add("--python", type=shlex.split, metavar="COMMAND", help="what runs the tests' Python, instead of the suite's")
     add("--seconds", type=float, default=30, help="what one test may take (%(default)s)")
     add("--jobs", type=int, default=os.cpu_count(), help="how many processes at a time (%(default)s)")
     options = parser.parse_args(arguments)
@@ -49,7 +47,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     options = parsed(arguments)
-    bed = Bed(options.python, options.seconds)
+    bed = Bed(options.python or options.suite.python, options.suite.environment, options.seconds)
     try:
         about, modules = bed.find(options.suite.word, options.modules or options.suite.packages)
     except BedError as error:
@@ -67,9 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.own:
         return 0
     found = differences(tests, options.pairs)
-    excepted = {
-        name: reason for name, reason in load_exceptions(options.exceptions).items() if module_of(name) in modules
-    }
+    file = options.exceptions or Path(__file__).with_name(options.suite.exceptions)
+    excepted = {name: reason for name, reason in load_exceptions(file).items() if module_of(name) in modules}
     needless = [name for name in excepted if not any(covers(name, one.test) for one in found)]
     used = {name: reason for name, reason in excepted.items() if name not in needless}
     unexplained = [one for one in found if not any(covers(name, one.test) for name in used)]

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,9 +29,11 @@ class Outcome(NamedTuple):
 
 
 class Bed(NamedTuple):
-    """python: the command that runs it; seconds: what a test may take; limit: what a module may, in seconds."""
+    """python: the command that runs it; environment: what it finds there besides ours; seconds: what a test may take;
+    limit: what a module may, in seconds."""
 
     python: list[str]
+    environment: Mapping[str, str] = {}
     seconds: float = 30
     limit: float = 600
 
@@ -65,9 +67,10 @@ class Bed(NamedTuple):
             results, printed = Path(place, "results"), Path(place, "printed")
             results.touch()
             with printed.open("wb") as out:
+                settings = os.environ | {"PYTHONSAFEPATH": "1"} | self.environment   # it is not to find our modules
                 child = subprocess.Popen(
-                    [*self.python, "-P", str(CHILD), str(results), *arguments],
-                    cwd=place, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+                    [*self.python, str(CHILD), str(results), *arguments], cwd=place, env=settings,
+                    stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
                 )  # fmt: skip
                 end = self._wait(child)
             said = list(_lines(results))
@@ -85,12 +88,20 @@ class Bed(NamedTuple):
         except subprocess.TimeoutExpired:
             return f"was ended after {self.limit:g} s"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
+            _kill(child)
             child.wait()
         if status < 0:
             return f"was killed by {signal.Signals(-status).name}"
         return f"exited with status {status}" if status else ""
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """With all that it started, where the system groups them."""
+    if not hasattr(os, "killpg"):
+        child.kill()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _lines(results: Path) -> Iterator[dict[str, Any]]:
