@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ropewalk.internet.protocol import ClientFactory, Protocol, ServerFactory
+from ropewalk.testing.features import why_missing
 
 PATIENCE = 60   # seconds that a child may take
 SETTLED = 0.2   # seconds; on GLib the last event is followed by one thing more to do
@@ -30,12 +31,13 @@ Behaviour = Callable[[str], None]
 class Play:
     """The behaviours of one test file, each on some `kinds` of its toolkit, which it takes by name.
 
-    warnings: of those that are errors, what is none, as -W takes it.
+    warnings: of those that are errors, what is none, as -W takes it. python: what plays them.
     """
 
-    def __init__(self, file: str, *warnings: str) -> None:
+    def __init__(self, file: str, *warnings: str, python: str = sys.executable) -> None:
         self.cases: dict[tuple[str, str], Behaviour] = {}
         self._file = file
+        self._python = python
         self._warnings = [f"-W{warning}" for warning in (*WARNINGS, *warnings)]
 
     def on(self, *kinds: str) -> Callable[[Behaviour], Behaviour]:
@@ -49,7 +51,7 @@ class Play:
 
     def child(self, name: str, kind: str) -> subprocess.Popen[str]:
         """Begin to play one in a process of its own."""
-        command = [sys.executable, "-Xfaulthandler", *self._warnings, self._file, name, kind]
+        command = [self._python, "-Xfaulthandler", *self._warnings, self._file, name, kind]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
@@ -66,7 +68,10 @@ def ends_well(process: subprocess.Popen[str]) -> None:
     try:
         _, said = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)   # faulthandler says where it is stuck
+        if why_missing("signals") is None:
+            process.send_signal(signal.SIGABRT)   # faulthandler says where it is stuck
+        else:
+            process.kill()
         _, said = process.communicate()
     assert process.returncode == 0, f"ended by {process.returncode}: {said}"
     assert not re.search("Traceback|CRITICAL", said), said

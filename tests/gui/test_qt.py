@@ -205,7 +205,6 @@ def the_helper_thread_serves_it_by_a_poller_that_is_no_descriptor(binding: str) 
     dialog = qt(binding).QDialog()
     reactor.callWhenRunning(round_trip, reactor, arrived)
     reactor.run()
-    reactor._host.close()
     assert threads == [True]
     assert application
 

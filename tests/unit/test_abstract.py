@@ -38,4 +38,4 @@ def test_a_name_or_a_mistake_is_no_address(address: str | bytes) -> None:
 
 def test_another_family_is_refused() -> None:
     with pytest.raises(ValueError, match="of AF_INET or AF_INET6, not of the family"):
-        isIPAddress("127.0.0.1", socket.AF_UNIX)
+        isIPAddress("127.0.0.1", socket.AF_UNSPEC)

@@ -50,6 +50,7 @@ def test_the_default_on_linux_is_epoll() -> None:
     assert choose.default_name() == "epoll"
 
 
+@pytest.mark.skipif(choose.why_not("iocp") is None, reason="on Windows nothing is taken away by that")
 def test_the_default_falls_back_to_what_the_system_has(monkeypatch: pytest.MonkeyPatch) -> None:
     for interface in ("epoll", "kqueue", "poll"):
         monkeypatch.delattr(select, interface, raising=False)

@@ -78,6 +78,14 @@ def test_a_port_that_cannot_listen_says_where_why_and_what_to_do(
     assert str(errors.CannotListenError(interface, port, OSError(number, "Denied"))) == text
 
 
+def test_a_port_that_another_socket_on_windows_has_alone_says_so() -> None:
+    class Refused(OSError):
+        winerror = 10013   # WSAEACCES
+
+    text = str(errors.CannotListenError("", 80, Refused(errno.EACCES, "Denied")))
+    assert text.startswith("any:80: denied (another socket listens there")
+
+
 def test_a_port_that_cannot_listen_for_another_reason_says_that() -> None:
     assert str(errors.CannotListenError("", 80, LookupError("no such service"))) == "any:80: no such service"
     assert str(errors.CannotListenError("", 80, LookupError())) == "any:80: LookupError"

@@ -12,6 +12,8 @@ import pytest
 from ropewalk.internet import fdesc
 from ropewalk.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="this Python has descriptors that block alone")
+
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import tempfile
 
 import pytest
 
@@ -238,9 +237,9 @@ def test_a_regular_file_goes_through_the_sendfile_of_a_transport(file):
     assert file.tell() == len(CONTENT)
 
 
-def test_a_temporary_file_is_sent_as_it_was_written():
+def test_a_file_that_is_being_written_is_sent_as_it_was_written(tmp_path):
     transport = StringTransport()
-    with tempfile.TemporaryFile() as file:
+    with (tmp_path / "written").open("w+b") as file:
         file.write(b"content")
         file.flush()
         file.seek(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import queue
 import select
 import socket
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from ropewalk.core import choose
+from ropewalk.core.attention import Helper
 from ropewalk.core.reactor import Reactor
 from ropewalk.internet.epollreactor import EPollReactor
 from ropewalk.internet.kit import KIT
@@ -38,6 +40,7 @@ class PollHost:
         self._watched: tuple[int, Callable[[], object]] | None = None
         self._going = False
         self.turns = 0
+        self.served = False
 
     def run(self) -> None:
         self._going = True
@@ -62,7 +65,7 @@ class PollHost:
     def quit(self) -> None:
         self._going = False
 
-    def end(self) -> None:
+    def leave(self) -> None:
         """The toolkit's loop ends by itself, as with the last window."""
         self._going = False
 
@@ -75,7 +78,11 @@ class PollHost:
             self._watched = fd, call
         return self._can_watch
 
-    def unwatch(self) -> None:
+    def begin(self) -> None:
+        self.served = True
+
+    def end(self) -> None:
+        self.served = False
         self._watched = None
 
     def step(self) -> None:
@@ -257,7 +264,7 @@ def test_it_is_stopped_when_the_loop_ends(reactor: Reactor, host: Any) -> None:
         reactor.addSystemEventTrigger("after", "shutdown", told.append, "after")
 
     ended()
-    reactor.callLater(0.01, host.end)
+    reactor.callLater(0.01, host.leave)
     reactor.run(installSignalHandlers=False)
     assert told == ["before", "after"]
     assert not reactor.running
@@ -301,6 +308,46 @@ def test_our_own_loop_hands_over_to_one_that_is_set_while_it_runs() -> None:
 def test_only_a_foreign_loop_can_be_attached_to() -> None:
     with pytest.raises(RuntimeError, match="use a reactor of a toolkit"):
         EPollReactor().attach()
+
+
+def test_a_host_is_told_when_it_begins_to_serve_and_when_it_no_longer_does(reactor: Reactor, host: Any) -> None:
+    assert not host.served
+    reactor.callLater(0, lambda: (served.append(host.served), reactor.stop()))
+    served: list[bool] = []
+    reactor.run(installSignalHandlers=False)
+    served.append(host.served)
+    reactor.attach()
+    served.append(host.served)
+    reactor.crash()
+    served.append(host.served)
+    assert served == [True, False, True, False]
+
+
+def test_a_host_that_cannot_begin_leaves_the_reactor_stopped_and_no_thread(reactor: Reactor, host: Any) -> None:
+    def refuse() -> None:
+        raise OSError("no window is left")
+
+    host.begin = refuse
+    for serve in (reactor.run, reactor.attach):
+        with pytest.raises(OSError, match="no window is left"):
+            serve(installSignalHandlers=False)
+        assert not reactor.running
+    assert not [thread for thread in threading.enumerate() if thread.name == "reactor-helper"]
+
+
+@pytest.mark.parametrize("name", [name for name in ("epoll", "poll", "select") if choose.why_not(name) is None])
+def test_a_helper_that_has_begun_to_wait_learns_of_a_new_alarm_before_what_woke_it_is_undone(name: str) -> None:
+    """A turn by hand, iterate(), sets an alarm and calms the poller, both while the helper is waiting."""
+    _, make_poller = choose.parts(name)
+    poller = make_poller()
+    posted: queue.Queue[Callable[[], object]] = queue.Queue()
+    helper = Helper(posted.put, poller, lambda: None)
+    for _ in range(100):
+        helper.alarm(0.001)
+        helper.calm()
+        posted.get(timeout=LIMIT)()
+    helper.end()
+    poller.close()
 
 
 def test_a_helper_thread_ends_with_its_run(reactor: Reactor) -> None:

@@ -39,7 +39,7 @@ def asked(rig: Rig, then: Callable[[], object] = lambda: None) -> Iterator[list[
     peers = []
     for _ in range(MANY):
         ours, peer = rig.socket_pair()
-        rig.reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: Answers(then)))
+        rig.reactor.adoptStreamConnection(ours.fileno(), ours.family, Factory.forProtocol(lambda: Answers(then)))
         ours.close()
         peer.send(b"?")
         peers.append(peer)

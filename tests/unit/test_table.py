@@ -15,10 +15,11 @@ import pytest
 
 from ropewalk.interfaces import INVALID, READ, WRITE
 from ropewalk.pollers.epoll import EPoll
+from ropewalk.pollers.kqueue import KQueue
 from ropewalk.pollers.poll import Poll
 from ropewalk.pollers.select import Select
 
-POLLERS = [EPoll, Poll, Select]
+POLLERS = [EPoll, KQueue, Poll, Select]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it places descriptors by number")
 
@@ -35,6 +36,8 @@ class Handler:
 
 @pytest.fixture(params=POLLERS, ids=lambda kind: kind.__name__)
 def poller(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param is KQueue:
+        request.getfixturevalue("kqueue")
     reason = request.param.missing()
     if reason is not None:
         pytest.skip(reason)
@@ -186,8 +189,8 @@ def test_a_closed_descriptor_can_be_forgotten(poller: Any, pair: Any) -> None:
 
 
 def test_select_and_poll_report_a_closed_descriptor_and_serve_the_others(poller: Any, pair: Any) -> None:
-    if isinstance(poller, EPoll):
-        pytest.skip("epoll forgets a closed descriptor without a word")
+    if isinstance(poller, EPoll | KQueue):
+        pytest.skip("epoll and kqueue forget a closed descriptor without a word")
     here, there = pair
     other, peer = socket.socketpair()
     dead, alive = Handler(), Handler()

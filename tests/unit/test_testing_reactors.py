@@ -143,7 +143,7 @@ def test_a_port_without_a_number_gets_one_of_its_own(factory: Noting) -> None:
 @pytest.mark.parametrize("adopt", ["adoptStreamPort", "adoptDatagramPort"])
 def test_a_family_that_is_not_of_the_internet_is_not_adopted(adopt: str, factory: Noting) -> None:
     with pytest.raises(UnsupportedAddressFamily):
-        getattr(MemoryReactor(), adopt)(3, socket.AF_UNIX, factory)
+        getattr(MemoryReactor(), adopt)(3, socket.AF_UNSPEC, factory)
 
 
 def test_descriptors_are_kept() -> None:
