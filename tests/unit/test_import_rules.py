@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "core": {"core", "transports"},
     "internet": {"internet", "core", "transports"},
     "protocols": {"protocols", "internet"},
-    "application": {"application", "internet"},
+    "application": {"application", "internet", "protocols"},
     "twisted": {"twisted", "internet"},
     "testing": {"testing", "internet"},
     "__init__": {"internet"},
@@ -32,7 +32,6 @@ MAY_IMPORT = {
 }
 ALSO = {
     "internet/endpoints.py": {"protocols"},   # the PROXY parser of haproxy: endpoints
-    "application/cli.py": {"protocols"},   # the command portforward is that protocol
     "twisted/declarations.py": {"core", "transports"},   # Twisted's interfaces, declared of our classes from outside
     "twisted/ports.py": {"transports"},   # ports, streams and a reactor that derive from ours
     "twisted/streams.py": {"transports"},
@@ -46,6 +45,8 @@ ALSO = {
     "testing/pytest_plugin.py": {"core"},   # reactors by name
     "testing/contract/forwarding.py": {"protocols"},   # port forwarding is a part of the contract
     "testing/contract/policies.py": {"protocols"},   # and so are policies
+    "testing/contract/services.py": {"application"},   # and services
+    "testing/contract/socks.py": {"protocols"},   # and SOCKS
     "testing/contract/proxying.py": {"protocols"},   # and the PROXY protocol
     "testing/contract/tls_endpoints.py": {"protocols"},   # and TLS behind it
     "testing/contract/lines.py": {"protocols"},   # and line receivers

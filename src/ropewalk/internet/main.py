@@ -32,8 +32,8 @@ def installReactor(reactor: Any) -> None:
         return
     if present is not None:
         raise ReactorAlreadyInstalledError(
-            f"{type(reactor).__name__} cannot be installed: {type(present).__name__} has been already, by "
-            f"{_installed_by}; install a reactor before anything imports {_MODULE}"
+            f"{type(reactor).__name__} cannot be installed by {caller()}: {type(present).__name__} has been already, "
+            f"by {_installed_by}; install a reactor before anything imports {_MODULE}"
         )
     import ropewalk.internet
 
