@@ -179,7 +179,7 @@ def test_a_destination_that_refuses_resets_the_client_and_is_logged_in_one_line(
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
         with running("-r", name, "forward", LOCAL, f"tcp:127.0.0.1:{port}") as forwarder:
-            with forwarder.connect() as client, pytest.raises(ConnectionResetError):
+            with pytest.raises(ConnectionResetError), forwarder.connect() as client:   # as soon as it is connected
                 received(client)
             _, errors = forwarder.end()
     assert "cannot be forwarded: the connection was refused" in errors
@@ -217,7 +217,7 @@ def test_an_ipv6_address_in_that_line_is_quoted_as_endpoints_want_it() -> None:
 def test_a_signal_stops_it_and_it_dies_by_that_signal(name: str, number: int) -> None:
     if signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("whoever runs the tests has this signal ignored, which processes inherit")
-    with running("-r", name, "echo", LOCAL) as echo, echo.connect() as client:
+    with running("-r", name, "--grace", "0", "echo", LOCAL) as echo, echo.connect() as client:
         assert echo.end(number) == (-number, "")
         assert received(client) == b""
 
@@ -300,11 +300,12 @@ def test_a_reactor_that_the_file_installs_goes_before_the_environment(tmp_path: 
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "select\n", "")
 
 
-def test_a_file_that_installs_another_reactor_than_the_option_asks_for_is_told_of_the_option(tmp_path: Path) -> None:
-    ended = run("-r", "poll", "-y", program(tmp_path, INSTALLS_SELECT))
+def test_a_file_that_installs_another_reactor_than_the_option_asks_for_is_told_which_line_does(tmp_path: Path) -> None:
+    path = program(tmp_path, INSTALLS_SELECT)
+    ended = run("-r", "poll", "-y", path)
     assert ended.returncode == 70
-    message = ended.stderr.splitlines()[-1]
-    assert "SelectReactor cannot be installed: PollReactor has been already, by the option -r;" in message
+    assert f"SelectReactor cannot be installed by {path}, line 3: PollReactor has been" in one_line(ended.stderr)
+    assert "by the option -r;" in ended.stderr
 
 
 def test_without_click_click_it_says_what_to_install() -> None:

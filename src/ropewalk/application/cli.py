@@ -1,267 +1,154 @@
-"""The command `ropewalk`: forward a port, echo, or run a file, on the reactor that is asked for.
+"""The command `ropewalk`: runs services, on the reactor that is asked for.
 
-What can go wrong is said in one line on stderr; the exit codes are those of ropewalk.application.exits.
+Without a subcommand it runs a file (-y). What can go wrong is said in one line on standard error; the exit codes are
+those of ropewalk.application.exits. An exception of the program is printed with its own traceback.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import sys
-from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import click
 
 import ropewalk
-from ropewalk.application import program
-from ropewalk.application.exits import Exit
-from ropewalk.internet import base, default
-from ropewalk.internet import main as installation
-from ropewalk.internet.address import UNIXAddress
-from ropewalk.internet.endpoints import (
-    StandardIOEndpoint,
-    clientFromString,
-    quoteStringArgument,
-    serverFromString,
-)
-from ropewalk.internet.error import ConnectionDone, ReactorNotAvailableError, ReactorNotRunning
-from ropewalk.internet.protocol import Factory, Protocol
-from ropewalk.protocols.portforward import Forwarder
-from ropewalk.protocols.wrapping import ProtocolWrapper, WrappingFactory
+from ropewalk.application.exits import CommandFailed, Exit
+from ropewalk.application.runner import options, plugins
 
-_LEVELS = [logging.WARNING, logging.INFO, logging.DEBUG]
-_EPILOG = """LISTEN and DEST are endpoints: tcp:8080, tcp:0:interface=127.0.0.1, tcp:localhost:80, unix:/run/x.sock.
-LISTEN may be stdio:, the one connection of standard input and output; the command ends with it.
+_EPILOG = """LISTEN and DEST are endpoints: tcp:8080, tcp:0:interface=127.0.0.1, tcp:localhost:80, unix:/run/x.sock,
+systemd:name=http. LISTEN may be stdio:, the one connection of standard input and output; the command ends with it.
+
+Signals: SIGTERM and SIGINT stop it, SIGHUP loads the service anew, SIGUSR1 begins a new log file.
 
 Exit codes: 64 the command line is wrong or the reactor cannot be used here, 65 the file left nothing to do, 66 it
-cannot be read, 70 it raised an exception, 74 cannot listen there. A command that a signal stops dies by that signal.
+cannot be read, 69 a plugin does not import, 70 it raised an exception, 73 the pidfile or the log cannot be written, 74
+cannot listen there, 77 not permitted, 78 it runs already. A command that a signal stops dies by that signal.
 """
-
-
-class CommandFailed(click.ClickException):
-    """The command cannot go on. message: one line for the user; code: how the process exits."""
-
-    def __init__(self, message: str, code: Exit) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def main() -> NoReturn:
     """Run the command line of this process, and exit."""
-    try:
-        code = command.main(prog_name="ropewalk", standalone_mode=False)
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx is not None else "ropewalk"
-        _complain(f"{error.format_message()} (see {path} --help)")
-        sys.exit(Exit.USAGE)
-    except CommandFailed as error:
-        _complain(error.format_message())
-        sys.exit(error.code)
-    except ReactorNotAvailableError as error:   # the one of ROPEWALK_REACTOR, or one that the file of -y installs
-        _complain(str(error))
-        sys.exit(Exit.USAGE)
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    code = _main()
+    if sys.platform != "win32":
+        from ropewalk.application.runner import daemon
+
+        daemon.tell(code)
     sys.exit(code)
 
 
-def _complain(message: str) -> None:
+def _main() -> int:
+    try:
+        launch = command.main(prog_name="ropewalk", standalone_mode=False)
+        if isinstance(launch, int):
+            return launch
+        if launch is not None:
+            launch()
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "ropewalk"
+        return _complain(f"{error.format_message()} (see {path} --help)", Exit.USAGE)
+    except CommandFailed as error:
+        return _complain(error.message, error.code)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except SystemExit as error:   # of the program
+        return _code_of(error)
+    except Exception as error:
+        return _crashed(error)
+    return Exit.OK
+
+
+def _complain(message: str, code: Exit) -> int:
     click.echo(f"ropewalk: {message}", err=True)
+    return code
 
 
-# -- options of all subcommands
+def _code_of(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    click.echo(error.code, err=True)
+    return 1
 
 
-def _install(context: click.Context, option: click.Parameter, name: str | None) -> None:
-    """Install the reactor that was asked for before anything can import another."""
-    if name is None:   # the file of -y may install one; else ROPEWALK_REACTOR counts when a reactor is needed
-        return
-    try:
-        default.install(name)
-        installation.installed_by("the option -r")
-    except ReactorNotAvailableError as error:
-        raise CommandFailed(f"there is no reactor {name!r} here; {_what_there_is()}", Exit.USAGE) from error
+def _crashed(error: Exception) -> int:
+    import traceback
+
+    from ropewalk.application.program import Failed
+    from ropewalk.errors import ReactorAlreadyInstalledError, ReactorNotAvailableError
+
+    if isinstance(error, ReactorNotAvailableError):   # the one of ROPEWALK_REACTOR, or one that the file of -y installs
+        return _complain(str(error), Exit.USAGE)
+    if isinstance(error, ReactorAlreadyInstalledError):
+        return _complain(str(error), Exit.SOFTWARE)
+    traceback.print_exception(error.__cause__ if isinstance(error, Failed) else error)
+    return Exit.SOFTWARE
 
 
-def _what_there_is() -> str:
-    rows = installation.reactors()
-    here = ["default"] + [row.name for row in rows if row.why_not is None]
-    missing = [f"{row.name} ({row.why_not})" for row in rows if row.why_not is not None]
-    return f"available: {', '.join(here)}" + (f"; not available: {', '.join(missing)}" if missing else "")
+class Command(click.Group):
+    """A group whose commands return services, which it runs; they are looked up when they are named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return plugins.names()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if ctx.invoked_subcommand is None and ctx.meta.get("listing"):
+            return plugins.listed(cmd_name)
+        return plugins.find(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        ctx.meta["listing"] = True
+        super().format_commands(ctx, formatter)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        found = self.get_command(ctx, args[0])
+        if found is None:
+            ctx.fail(plugins.unknown(args[0]))
+        return args[0], found, args[1:]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Load the service; returns what runs it."""
+        from ropewalk.application.runner.run import Runner
+
+        arguments = ctx.meta["arguments"]
+        runner = Runner(options.settings(ctx.params, ctx), partial(self._load_again, arguments))
+        runner.begin()
+        return partial(runner.run, super().invoke(ctx))
+
+    def _load_again(self, arguments: list[str]) -> Any:
+        """The service that the same command line makes now."""
+        from ropewalk.application import program
+
+        context = self.make_context("ropewalk", list(arguments))
+        program.forget(context.params["python"])
+        return super().invoke(context)
 
 
-def _help_reactors(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    if not wanted:
-        return
-    rows = [[row.name, row.about, _state(row)] for row in installation.reactors()]
-    for line in _aligned([["NAME", "WHAT IT IS", "HERE"], *rows]):
-        click.echo(line)
-    context.exit()
+def _run(python: str | None, **others: Any) -> Any:
+    """Run a service: a port forwarder, a program of yours ... on every native event loop."""
+    from ropewalk.application import program
 
-
-def _state(row: installation.Available) -> str:
-    if row.why_not is not None:
-        return f"not available: {row.why_not}"
-    return "available, the default" if row.default else "available"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-@click.group(
-    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG
-)
-@click.version_option(ropewalk.__version__, prog_name="ropewalk")
-@click.option(
-    "--help-reactors", is_flag=True, is_eager=True, expose_value=False, callback=_help_reactors,
-    help="List the reactors: what each is, whether it works here, which is the default.",
-)
-@click.option(
-    "-r", "--reactor", metavar="NAME", expose_value=False, callback=_install,
-    help="Run on this reactor instead of the default one, which the environment variable ROPEWALK_REACTOR may name.",
-)
-@click.option("-y", "--python", "file", metavar="FILE", help="Run a Python file that sets up listeners.")
-@click.option("-v", "--verbose", count=True, help="Log more: -v what happens, -vv every detail.")
-@click.pass_context
-def command(context: click.Context, file: str | None, verbose: int) -> None:
-    """Networking from the command line, on every native event loop."""
-    logging.basicConfig(level=_LEVELS[min(verbose, 2)], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if context.invoked_subcommand is None and file is None:
-        raise click.UsageError("nothing to do: name a command (forward, echo) or a file (-y FILE)", context)
-    if file is not None:
-        if context.invoked_subcommand is not None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        if python is not None:
             raise click.UsageError(f"-y FILE and the command {context.invoked_subcommand} exclude each other", context)
-        _run_file(file)
+        return None
+    if python is None:
+        raise click.UsageError("nothing to do: name a command (forward, echo) or a file (-y FILE)", context)
+    return program.from_file(python)
 
 
-def _run_file(path: str) -> None:
-    try:
-        reactor = program.run(path)
-    except program.CannotRead as error:
-        raise CommandFailed(str(error), Exit.NO_INPUT) from error
-    except program.ProgramFailed:
-        sys.exit(Exit.SOFTWARE)
-    except program.NothingToDo as error:
-        raise CommandFailed(
-            f"{error}: let it listen, connect or schedule a call (from ropewalk.internet import reactor)", Exit.DATA
-        ) from error
-    installation.die_by_exit_signal(reactor)
-
-
-# -- subcommands
-
-
-@command.command()
-@click.argument("listen")
-@click.argument("dest")
-def forward(listen: str, dest: str) -> None:
-    """Forward each connection to LISTEN to DEST."""
-    _serve(listen, Forwarder(_endpoint(clientFromString, dest)))
-
-
-@command.command()
-@click.argument("listen")
-def echo(listen: str) -> None:
-    """Send back what each connection to LISTEN sends."""
-    _serve(listen, Factory.forProtocol(Echo))
-
-
-class Echo(Protocol):
-    """Sends back what it receives, as fast as the other side takes it, to the end."""
-
-    def connectionMade(self) -> None:
-        self.transport.registerProducer(self.transport, True)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def readConnectionLost(self) -> None:
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        """Nobody takes what would be sent."""
-        self.transport.loseConnection()
-
-
-class _OnlyConnection(ProtocolWrapper):
-    """The connection of standard input and output, with which the command ends."""
-
-    def connectionLost(self, reason: Any) -> None:
-        super().connectionLost(reason)
-        self.factory.over(reason)
-
-
-class _OnlyConnections(WrappingFactory):
-    """Wraps the one protocol of `wrappedFactory`. over: called with the reason for which the connection is lost."""
-
-    protocol = _OnlyConnection
-
-    def __init__(self, wrappedFactory: Any, over: Callable[[Any], object]) -> None:
-        super().__init__(wrappedFactory)
-        self.over = over
-
-
-def _serve(listen: str, factory: Any) -> None:
-    """Listen until a signal comes; says where as soon as it does."""
-    reactor = base.current()
-    endpoint = _endpoint(serverFromString, listen)
-    if isinstance(endpoint, StandardIOEndpoint):
-        _serve_standard_io(reactor, endpoint, factory)
-        return
-    failures: list[Exception] = []
-
-    def failed(reason: Any) -> None:
-        failures.append(reason.value)
-        reactor.stop()
-
-    def start() -> None:
-        endpoint.listen(factory).addCallbacks(_announce, failed)
-
-    reactor.callWhenRunning(start)
-    reactor.run()
-    if failures:
-        raise CommandFailed(f"cannot listen on {listen}: {failures[0]}", Exit.IO) from failures[0]
-    installation.die_by_exit_signal(reactor)
-
-
-def _serve_standard_io(reactor: Any, endpoint: StandardIOEndpoint, factory: Any) -> None:
-    """Serve the one connection to its end; what is printed is its alone."""
-    failures: list[Exception] = []
-
-    def over(reason: Any) -> None:
-        if not reason.check(ConnectionDone) and not isinstance(reason.value.__cause__, BrokenPipeError):
-            failures.append(reason.value)
-        with contextlib.suppress(ReactorNotRunning):   # it is lost because a signal has stopped the reactor
-            reactor.stop()
-
-    def start() -> None:
-        endpoint.listen(_OnlyConnections(factory, over)).addErrback(over)
-
-    reactor.callWhenRunning(start)
-    reactor.run()
-    installation.die_by_exit_signal(reactor)
-    if failures:
-        raise CommandFailed(f"standard input and output: {failures[0]}", Exit.IO) from failures[0]
-
-
-def _announce(port: Any) -> None:
-    click.echo(f"listening on {_described(port.getHost())}")
-
-
-def _described(address: Any) -> str:
-    """`address` as an endpoint string to connect to."""
-    if isinstance(address, UNIXAddress):
-        return f"unix:{quoteStringArgument(os.fsdecode(address.name or b''))}"
-    return f"tcp:{quoteStringArgument(address.host)}:{address.port}"
-
-
-def _endpoint(parse: Callable[[Any, str], Any], description: str) -> Any:
-    try:
-        return parse(base.current(), description)
-    except ValueError as error:
-        raise click.UsageError(str(error), click.get_current_context()) from error
+command = Command(
+    callback=_run,
+    params=options.options(),
+    help=_run.__doc__,
+    epilog=_EPILOG,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+command = click.version_option(ropewalk.__version__, prog_name="ropewalk")(command)

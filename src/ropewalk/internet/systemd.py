@@ -66,6 +66,10 @@ class ListenFDs:
         """The numbers by name; the last one of those that share a name."""
         return dict(zip(self._names, self._descriptors, strict=False))
 
+    def names(self) -> list[str]:
+        """The names, in the order of the descriptors; none if whoever passed these gave none."""
+        return list(self._names)
+
     def named(self, name: str) -> list[int]:
         """The numbers of all that are called `name`: those of one unit share its name."""
         return [number for called, number in zip(self._names, self._descriptors, strict=False) if called == name]
@@ -92,10 +96,20 @@ def _number(environ: MutableMapping[str, str], variable: str, highest: int) -> i
     raise ValueError(f"{variable} is to be a number from 0 to {highest}, not {text!r}")
 
 
+_again: ListenFDs | None = None   # see inherit()
+
+
 @functools.cache
 def inherited() -> ListenFDs:
     """What this process was passed; read from its environment the first time, and kept.
 
     Raises ValueError as ListenFDs.fromEnvironment() does.
     """
-    return ListenFDs.fromEnvironment()
+    return _again or ListenFDs.fromEnvironment()
+
+
+def inherit(passed: ListenFDs) -> None:
+    """Let inherited() return `passed` from now on: for a runner that has kept duplicates of what was adopted."""
+    global _again
+    _again = passed
+    inherited.cache_clear()
