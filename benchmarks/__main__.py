@@ -19,6 +19,7 @@ from benchmarks import (
     plot,
     processes,
     report,
+    startup,
     threads,
     timers,
     tls,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Plan, Results], None]] = {
     "bridge": bridge.run,
     "memory": memory.run,
     "imports": imports.run,
+    "startup": startup.run,
 }
 
 

@@ -154,12 +154,23 @@ def _cache() -> Path:
 
 
 def child_command(peer: str, *workload: str) -> list[str]:
-    """Return the command that runs a workload on `peer`. Raises PeerError when C cannot be compiled."""
+    """Return the command that runs a workload on `peer`, or on `peer@BED` in the Python of one of our testbeds.
+
+    Raises PeerError when C cannot be compiled, or there is no such testbed.
+    """
     if peer == C:
         return _native_command(*workload)
     if peer == BARE:
         return [sys.executable, "-m", "benchmarks.bare", *workload]
-    return [sys.executable, "-m", "benchmarks.child", peer, *workload]
+    name, _, bed = peer.partition("@")
+    return [_python_of(bed) if bed else sys.executable, "-m", "benchmarks.child", name, *workload]
+
+
+def _python_of(bed: str) -> str:
+    python = ROOT / ".testbeds" / bed / "python"
+    if not python.exists():
+        raise PeerError(f"{python} is not there: make {bed}")
+    return str(python)
 
 
 def _native_command(workload: str, *arguments: str) -> list[str]:

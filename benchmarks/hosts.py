@@ -1,7 +1,8 @@
 """TCP echo and latencies inside the main loops of GUI toolkits and of asyncio, on an X server in memory.
 
 A row is a toolkit: Ropewalk's reactor for it, and Twisted's where that has one. Beside them run Ropewalk's epoll
-reactor, which owns its loop, and for Qt qasync, which is asyncio on Qt; the targets compare with these.
+reactor, which owns its loop, and for Qt qasync, which is asyncio on Qt; the targets compare with these. CoreFoundation
+runs on the testbed that `make corefoundation` makes, and so does the epoll reactor beside it.
 """
 
 from __future__ import annotations
@@ -31,19 +32,21 @@ QASYNC = "qasync"
 class Host:
     """A toolkit.
 
-    name: its reactor's; twisted: that of Twisted's reactor for it; watches: whether it watches a descriptor for us, or
-    a thread does.
+    name: its reactor's; twisted: that of Twisted's reactor for it; bed: the testbed that it needs; dearer: how many
+    times what a request costs in a loop of our own it may cost.
     """
 
     title: str
     name: str
     twisted: str = ""
     qasync: bool = False
-    watches: bool = True
+    bed: str = ""
+    dearer: float = 1.15
 
     def runners(self, peers: Iterable[str]) -> dict[str, str]:
         """Return the reactors to run, by the names under which they are reported."""
-        runners = {"ropewalk": f"ropewalk-{self.name}", OWN_LOOP: OWN_LOOP}
+        bed = f"@{self.bed}" if self.bed else ""
+        runners = {"ropewalk": f"ropewalk-{self.name}{bed}", OWN_LOOP: f"{OWN_LOOP}{bed}"}
         if self.twisted:
             runners["twisted"] = f"twisted-{self.twisted}"
         if self.qasync:
@@ -59,9 +62,10 @@ HOSTS = (
     Host("Qt", "qt", qasync=True),
     Host("wx", "wx", "wx"),
     Host("Tk", "tk", "tk"),
-    Host("pygame", "pygame", watches=False),
+    Host("pygame", "pygame", dearer=1.4),   # a thread watches
     Host("PyUI", "pyui"),
     Host("asyncio", "asyncio", "asyncio"),
+    Host("CoreFoundation", "cf", bed="corefoundation", dearer=1.3),
 )
 
 

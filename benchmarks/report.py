@@ -61,7 +61,8 @@ The bridge is Twisted with Ropewalk's reactor (ropewalk.twisted): in its rows th
 the same Twisted, with Twisted's own reactor and with Ropewalk's. wrk asks for the page; its Site makes its access log
 as it does by default, and nobody reads it.
 
-Import time is that of a process that imports, less that of one that does not.
+Import time is that of a process that imports, less that of one that does not. Start-up time is that of a command,
+`ropewalk echo` and `twistd -n -y`, from its start until a connection to it is made.
 
 asyncio asks for 256 kB in every read, and so does uvloop over TLS. glibc maps and unmaps that much memory each
 time until the process has once freed as large a block, and such an echo then costs about a quarter: a server of

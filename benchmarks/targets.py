@@ -14,6 +14,7 @@ from benchmarks import (
     imports,
     memory,
     processes,
+    startup,
     threads,
     timers,
     tls,
@@ -82,12 +83,12 @@ def _udp_targets(size: int) -> list[Target]:
 
 
 def _host_targets(host: hosts.Host) -> list[Target]:
-    """On a thread's help a request may cost more; Tk's equivalent, which looks at a clock, is to be beaten at all."""
+    """Tk's equivalent in Twisted, which looks at a clock, is to be beaten at all."""
 
     def cpu(other: str, bound: Literal["<=", "<"], limit: float) -> Target:
         return Target(hosts.NAME, host.title, hosts.CPU, other, bound, limit)
 
-    targets = [cpu(hosts.OWN_LOOP, "<=", 1.15 if host.watches else 1.4)]
+    targets = [cpu(hosts.OWN_LOOP, "<=", host.dearer)]
     if host.twisted:
         targets.append(cpu("twisted", "<", 1.0) if host.name == "tk" else cpu("twisted", "<=", 1 / 2.5))
     if host.qasync:
@@ -120,4 +121,5 @@ TARGETS = [
     Target(bridge.NAME, bridge.CRAWL, bridge.WALL_TIME, "twisted", "<=", 1.05),
     Target(memory.NAME, "", memory.MEMORY, "twisted", "<=", 1.0),
     Target(imports.NAME, imports.CASE, imports.TIME, None, "<=", 50.0, "ms"),
+    Target(startup.NAME, startup.CASE, startup.TIME, "twisted", "<=", 0.5),
 ]

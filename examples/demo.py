@@ -38,14 +38,8 @@ SECONDS = 24.0    # for all measurements together
 LONGEST = 3.0     # seconds, for one
 CONNECTIONS = 4   # at a time, for small files; one for large files
 PATIENCE = 30.0   # seconds without a byte, then the demo fails
-STARTS = """
-import sys
-from ropewalk.internet import default
-default.install(sys.argv[1])
-from ropewalk.internet import reactor
-reactor.callWhenRunning(reactor.stop)
-reactor.run()
-"""
+ROPEWALK = [sys.executable, "-m", "ropewalk"]
+LOCAL = "tcp:0:interface=127.0.0.1"
 
 
 class DemoFailed(Exception):
@@ -112,9 +106,18 @@ def file_server(folder: Path) -> Iterator[int]:
 # -- the forwarder
 
 
+def reactors() -> list[str]:
+    """The lines of `ropewalk --help-reactors`: its head, and one for each reactor, which begins with its name."""
+    listed = subprocess.run([*ROPEWALK, "--help-reactors"], capture_output=True, text=True, timeout=PATIENCE)
+    if listed.returncode:
+        raise DemoFailed(listed.stderr.strip())
+    return listed.stdout.splitlines()
+
+
 def why_not(name: str) -> str | None:
     """Why the reactor `name` does not start here; None if it does. It may be a window system that is missing."""
-    started = subprocess.run([sys.executable, "-c", STARTS, name], capture_output=True, text=True, timeout=PATIENCE)
+    command = [*ROPEWALK, "-r", name, "--check", "echo", LOCAL]
+    started = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     lines = started.stderr.strip().splitlines() or [f"it ended with exit code {started.returncode}"]
     return lines[-1].rpartition("Error: ")[2] if started.returncode else None
 
@@ -122,8 +125,8 @@ def why_not(name: str) -> str | None:
 @contextlib.contextmanager
 def forwarder(name: str, destination: int) -> Iterator[int]:
     """The port of a process that forwards to the port `destination`, on the reactor `name`."""
-    command = [sys.executable, "-m", "ropewalk", "-r", name, "forward"]
-    endpoints = ["tcp:0:interface=127.0.0.1", f"tcp:127.0.0.1:{destination}"]
+    command = [*ROPEWALK, "-r", name, "forward"]
+    endpoints = [LOCAL, f"tcp:127.0.0.1:{destination}"]
     with subprocess.Popen(command + endpoints, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -249,7 +252,6 @@ def run(names: list[str]) -> int:
 
 def main() -> None:
     try:
-        from ropewalk.internet.main import reactors
         from ropewalk.testing.display import any_display, missing
     except ModuleNotFoundError as error:
         sys.exit(f"the demo needs {error.name}: run it by `make demo`, which installs the package")
@@ -257,7 +259,10 @@ def main() -> None:
     print(f"forwarder), then {', '.join(LARGE)} over one (MB/s); (direct) is without a forwarder.\n")
     try:
         with contextlib.nullcontext() if missing() else any_display():
-            reasons = {row.name: row.why_not or why_not(row.name) for row in reactors()}
+            head, *lines = reactors()
+            print("\n".join(["$ ropewalk --help-reactors", head, *lines]), end="\n\n", flush=True)
+            here = [line.split()[0] for line in lines if ": " not in line[head.index("HERE"):]]
+            reasons = {name: why_not(name) for name in here}
             total = run([name for name, reason in reasons.items() if reason is None])
     except (DemoFailed, OSError, http.client.HTTPException) as error:
         sys.exit(f"\nthe demo failed: {type(error).__name__}: {error}")
@@ -266,7 +271,7 @@ def main() -> None:
     print(f"\nAll {total:,} files arrived with the right digest.")
     for name, reason in reasons.items():
         if reason is not None:
-            print(f"Not on this machine: {name}: {reason}")
+            print(f"{name} does not start here: {reason}")
 
 
 if __name__ == "__main__":

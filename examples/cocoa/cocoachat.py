@@ -1,7 +1,8 @@
 """The chat in a window of Cocoa, by PyObjC: python examples/cocoa/cocoachat.py [HOST:PORT [NAME]]
 
 Needs a Mac (pip install pyobjc-framework-Cocoa). It has not been run yet: where this project is tested there is none.
-Cocoa's loop is served by reactor.interleave(): PyObjC's callAfter() is all that this needs of it.
+NSApplication runs the main run loop, which serves the reactor: attach(). Before the application terminates (its last
+window was closed, Cmd-Q, Ctrl-C) the reactor is stopped, and Cocoa waits for that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from AppKit import (
     NSButton,
     NSMakeRect,
     NSScrollView,
+    NSTerminateLater,
+    NSTerminateNow,
     NSTextField,
     NSTextView,
     NSWindow,
@@ -31,8 +34,9 @@ sys.path.append(str(Path(__file__).parents[1] / "chat"))   # the logic is that o
 
 from chatlogic import Chat, arguments
 
-from ropewalk.internet import reactor
+from ropewalk.internet import cfreactor
 
+reactor = cfreactor.install()
 WIDTH, HEIGHT, ROW, BUTTON = 480, 360, 32, 110
 
 
@@ -58,7 +62,6 @@ class Window(NSObject):   # type: ignore[misc]   # PyObjC tells no types
         for view in (scrolled, self.entry, self.button):
             self.window.contentView().addSubview_(view)
         self.window.setTitle_("Chat: Cocoa")
-        self.window.setDelegate_(self)
         self.window.makeKeyAndOrderFront_(None)
         return self
 
@@ -69,9 +72,15 @@ class Window(NSObject):   # type: ignore[misc]   # PyObjC tells no types
     def toggle_(self, sender: Any) -> None:
         self.chat.toggle()
 
-    def windowWillClose_(self, notification: Any) -> None:
-        reactor.addSystemEventTrigger("after", "shutdown", AppHelper.stopEventLoop)
+    def applicationShouldTerminateAfterLastWindowClosed_(self, sender: Any) -> bool:
+        return True
+
+    def applicationShouldTerminate_(self, sender: Any) -> Any:
+        if not reactor.running:
+            return NSTerminateNow
+        reactor.addSystemEventTrigger("after", "shutdown", sender.replyToApplicationShouldTerminate_, True)
         reactor.stop()
+        return NSTerminateLater
 
     @objc.python_method   # type: ignore[untyped-decorator]
     def add_line(self, line: str) -> None:
@@ -91,5 +100,6 @@ class Window(NSObject):   # type: ignore[misc]   # PyObjC tells no types
 application = NSApplication.sharedApplication()
 application.setActivationPolicy_(NSApplicationActivationPolicyRegular)
 window = Window.alloc().init()
-reactor.interleave(AppHelper.callAfter)
+application.setDelegate_(window)
+reactor.attach()
 AppHelper.runEventLoop(installInterrupt=True)
