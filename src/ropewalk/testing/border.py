@@ -184,7 +184,7 @@ def programs_own(
             known[cls] = (
                 not in_engine(cls.__module__)
                 and is_one(thing)
-                and all(_fits(getattr(cls, name), method) for name, method in methods.items())
+                and all(hasattr(cls, name) and _fits(getattr(cls, name), method) for name, method in methods.items())
             )
         return known[cls]
 
