@@ -1,7 +1,8 @@
 """A chat window of the examples, as a child process of a test: run as it stands, and asked over standard I/O.
 
-python chat_window.py PROGRAM ARGUMENTS. The line "lines" is answered by what the window lists, as JSON; "focused" by
-whether it takes what is typed; "stop" stops the reactor.
+python chat_window.py PROGRAM ARGUMENTS. It says "runs" once the reactor does, and so the window is there. The line
+"lines" is answered by what the window lists, as JSON; "focused" by whether it takes what is typed; "stop" stops the
+reactor.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import runpy
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,11 @@ def answer() -> None:
         "focused": lambda chat: print(json.dumps(focused()), flush=True),
         "stop": lambda chat: chat.reactor.stop(),
     }
+    while not chatlogic.OPEN:
+        time.sleep(0.01)
+    (chat,) = chatlogic.OPEN
+    chat.reactor.callFromThread(print, "runs", flush=True)
     for order in sys.stdin:
-        (chat,) = chatlogic.OPEN
         chat.reactor.callFromThread(orders[order.strip()], chat)
 
 

@@ -33,6 +33,11 @@ FOCUSED = 0.3   # seconds; SDL believes that it has the focus after 0.2
 WATCHED = 2.0   # seconds
 SEEN = 200   # pixels that a few words change at least
 
+SDL = {
+    "SDL_MOUSE_FOCUS_CLICKTHROUGH": "1",   # else it drops a click within 10 ms after it has heard of the focus
+    "PYGAME_HIDE_SUPPORT_PROMPT": "yes",   # which it prints to stdout
+}
+
 pytestmark = [
     pytest.mark.usefixtures("display"),
     pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed"),
@@ -125,17 +130,22 @@ class Window:
     def __init__(self, example: Example, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.pid = process.pid
-        self._id = eventually(lambda: self._find(example.title), f"a window called {example.title!r}").split()[-1]
-        told = xdotool("getwindowgeometry", "--shell", self._id)
+        assert self._heard() == "runs\n"   # PyUI has another window before, to measure the screen
+        told = eventually(lambda: self._find(example.title), f"a window called {example.title!r}")
         place = dict(line.split("=") for line in told.splitlines())
+        self._id = place["WINDOW"]
         self.x, self.y, self.width, self.height = (int(place[key]) for key in ("X", "Y", "WIDTH", "HEIGHT"))
 
     def _find(self, title: str) -> str:
-        """Some toolkits do not tell X whose a window is, and SDL tells a title that xdotool does not read."""
+        """Where the window is, as xdotool tells it.
+
+        Some toolkits do not tell X whose a window is, and SDL tells a title that xdotool does not read.
+        """
         assert self._process.poll() is None, self._process.communicate()[1]
         for words in (["--name", f"^{title}$"], ["--pid", self._process.pid]):
             with contextlib.suppress(subprocess.CalledProcessError):
-                return xdotool("search", "--onlyvisible", *words)
+                window = xdotool("search", "--onlyvisible", *words).split()[-1]
+                return xdotool("getwindowgeometry", "--shell", window)
         return ""
 
     def click_button(self) -> None:
@@ -158,11 +168,14 @@ class Window:
 
     def _asked(self, order: str) -> Any:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(order, file=self._process.stdin, flush=True)
+        return json.loads(self._heard())
+
+    def _heard(self) -> str:
+        assert self._process.stdout is not None
         told = self._process.stdout.readline()
         assert told, self._process.communicate()[1]
-        return json.loads(told)
+        return told
 
     def picture(self) -> Any:
         from PIL import ImageGrab
@@ -190,10 +203,9 @@ def opened(example: Example, *words: str) -> Iterator[Window]:
         pytest.skip(reason)
     command = [sys.executable, "-X", "faulthandler", str(Path(__file__).with_name("chat_window.py"))]
     command += [str(CHAT / f"{example.program}.py"), *words]
-    environment = os.environ | {"PYGAME_HIDE_SUPPORT_PROMPT": "yes"}   # which it prints to stdout
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env=environment,
+        env=os.environ | SDL,
     )  # fmt: skip
     try:
         yield Window(example, process)
