@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -103,6 +105,31 @@ def test_run_makes_a_loop_and_ends_it(make_loop: Callable[[], asyncio.AbstractEv
         reactor.run()
     assert loops[0] is not loops[1]
     assert all(loop.is_closed() for loop in loops)
+
+
+def test_what_becomes_due_while_the_loop_is_closed_disturbs_nobody() -> None:
+    posts: list[Callable[[], object]] = []
+
+    class SlowToEnd(LoopWithoutReaders):
+        def call_soon_threadsafe(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
+            posts.append(callback)
+            return super().call_soon_threadsafe(callback, *args, **kwargs)
+
+        def close(self) -> None:
+            super().close()
+            before = len(posts)
+            reactor.callFromThread(called.append, 1)
+            while len(posts) == before:   # pytest fails a test in which a thread raises, as the one that posts would
+                time.sleep(0.001)
+
+    called: list[int] = []
+    reactor = AsyncioReactor(loop_factory=SlowToEnd)
+    reactor.callWhenRunning(sys.exit)   # leaves run() while the loop is served
+    with pytest.raises(SystemExit):
+        reactor.run()
+    reactor.callWhenRunning(reactor.stop)
+    reactor.run()
+    assert called[0] == 1
 
 
 def test_the_end_of_run_cancels_the_tasks_that_are_left(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:

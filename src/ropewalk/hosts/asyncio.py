@@ -70,7 +70,12 @@ class AsyncioHost:
         self._leave_generator(self._loop)
 
     def post(self, call: Callable[[], object]) -> None:
-        self._the_loop().call_soon_threadsafe(call)
+        loop = self._the_loop()
+        try:
+            loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            if not loop.is_closed():   # as it is from the end of run() to end()
+                raise
 
     def watch(self, fd: int, call: Callable[[], object]) -> bool:
         try:
