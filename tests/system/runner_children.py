@@ -83,7 +83,9 @@ class Running:
         self.process = process
         assert process.stdout is not None
         self.line = process.stdout.readline().strip()
-        assert self.line.startswith("listening on "), process.communicate(timeout=PATIENCE)
+        if not self.line.startswith("listening on "):
+            process.kill()
+            raise AssertionError(f"it says {self.line!r}, and then {process.communicate(timeout=PATIENCE)}")
         self.endpoint = self.line.removeprefix("listening on ")
 
     @property
@@ -128,6 +130,15 @@ def asked(port: int, line: bytes = b"hello") -> bytes:
     """As answer(), on a connection of its own."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         return answer(connection, line)
+
+
+def is_refused(app: Running) -> bool:
+    """Whether nothing listens any more on the port of `app`."""
+    try:
+        app.connect().close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner_children import LINES, PATIENCE, Running, answer, application, asked, eventually, run, running
+from runner_children import LINES, PATIENCE, Running, answer, application, asked, eventually, is_refused, run, running
 
 from ropewalk.internet.main import reactors
 
@@ -129,20 +129,30 @@ def test_a_unix_socket_keeps_its_place_and_is_removed_at_the_end(tmp_path: Path)
     assert not path.exists()
 
 
+def test_a_socket_that_is_named_by_its_number_is_kept(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port, number = listener.getsockname()[1], listener.fileno()
+        log, file = tmp_path / "log", application(tmp_path, endpoint=f"fd:{number}")
+        with running("-v", "-l", str(log), "-y", file, pass_fds=[number]) as app:
+            listener.close()
+            assert app.port == port
+            for word in ("second", "third"):
+                application(tmp_path, LINES.replace("first", word), endpoint=f"fd:{number}")
+                reload(app, port, word.encode())
+            application(tmp_path, f"{LINES}\n1 / 0", endpoint=f"fd:{number}")
+            app.process.send_signal(signal.SIGHUP)
+            eventually(lambda: "the service goes on as it was" in log.read_text())
+            application(tmp_path, LINES.replace("first", "fourth"), endpoint=f"fd:{number}")
+            reload(app, port, b"fourth")
+            assert app.end()[0] == -signal.SIGTERM
+
+
 def test_a_reload_may_listen_elsewhere(tmp_path: Path) -> None:
     with running("-y", application(tmp_path)) as app:
         application(tmp_path, LINES.replace("{endpoint}", f"unix:{tmp_path / 's'}"))
         app.process.send_signal(signal.SIGHUP)
         eventually((tmp_path / "s").exists)
-
-        def gone() -> bool:
-            try:
-                app.connect().close()
-            except ConnectionRefusedError:
-                return True
-            return False
-
-        eventually(gone)
+        eventually(lambda: is_refused(app))
         assert app.end() == (-signal.SIGTERM, "")
 
 

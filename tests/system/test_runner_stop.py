@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from runner_children import LINES, ROPEWALK, answer, application, environment, eventually, one_line, run, running
+from runner_children import (
+    LINES,
+    ROPEWALK,
+    answer,
+    application,
+    environment,
+    eventually,
+    is_refused,
+    one_line,
+    run,
+    running,
+)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="signals are Unix's")
 
@@ -30,18 +42,23 @@ def test_connections_may_finish_before_the_command_ends_but_none_is_accepted(tmp
     with running("--grace", "60", "-y", application(tmp_path)) as app, app.connect() as client:
         answer(client)
         app.process.send_signal(signal.SIGTERM)
-
-        def refused() -> bool:
-            try:
-                app.connect().close()
-            except ConnectionRefusedError:
-                return True
-            return False
-
-        eventually(refused)
+        eventually(lambda: is_refused(app))
         assert answer(client, b"still") == b"first still"
         client.close()
         assert app.wait() == (-signal.SIGTERM, "")
+
+
+def test_none_is_accepted_by_a_socket_that_it_has_inherited_either(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.fileno()
+        file = application(tmp_path, endpoint=f"fd:{number}")
+        with running("--grace", "60", "-y", file, pass_fds=[number]) as app, app.connect() as client:
+            listener.close()
+            answer(client)
+            app.process.send_signal(signal.SIGTERM)
+            eventually(lambda: is_refused(app))
+            client.close()
+            assert app.wait() == (-signal.SIGTERM, "")
 
 
 def test_connections_that_do_not_finish_are_closed_when_the_time_is_over(tmp_path: Path) -> None:

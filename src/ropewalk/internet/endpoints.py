@@ -28,7 +28,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ropewalk.internet import endpoint_plugins, systemd
+from ropewalk.internet import descriptors, endpoint_plugins, systemd
 from ropewalk.internet.endpoint_classes import (
     AdoptedStreamServerEndpoint,
     HostnameEndpoint,
@@ -148,7 +148,7 @@ def _unix_server(reactor: Any, description: Description) -> IStreamServerEndpoin
 
 def _fd_server(reactor: Any, description: Description) -> IStreamServerEndpoint:
     values = description.bind("descriptor", "domain")
-    return _adopted(reactor, values, "descriptor", values.number("descriptor", 0, INT_MAX))
+    return _adopted(reactor, values, "descriptor", descriptors.take(values.number("descriptor", 0, INT_MAX)))
 
 
 def _systemd_server(reactor: Any, description: Description) -> IStreamServerEndpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -46,6 +47,16 @@ class ListeningPort(ABC):
     @abstractmethod
     def getHost(self) -> Any:
         """The address it listens on."""
+
+    def succeed(self, before: Any) -> SocketChannel:
+        """As bind(), but a duplicate of the socket of `before`, a port of this kind that listens in the same place."""
+        handle = before.channel
+        channel: SocketChannel = type(handle)(
+            handle.family, handle.type, handle.proto, fileno=socket.dup(handle.fileno())
+        )
+        channel.setblocking(False)
+        channel.attach(self.reactor, self)
+        return channel
 
     def released(self) -> None:
         """The socket is closed: give back what came with it."""

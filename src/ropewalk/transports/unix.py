@@ -179,6 +179,11 @@ class UNIXPort(Listener):
             raise
         return channel
 
+    def succeed(self, before: UNIXPort) -> SocketChannel:
+        channel = super().succeed(before)
+        self._place, before._place = before._place, self._place   # whoever is released last removes the file
+        return channel
+
     def released(self) -> None:
         super().released()
         self._place.release()

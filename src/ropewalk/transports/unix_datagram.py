@@ -44,6 +44,12 @@ class UNIXDatagramPort(DatagramPort):
             raise
         return channel
 
+    def succeed(self, before: UNIXDatagramPort) -> SocketChannel:
+        channel = super().succeed(before)
+        self._place, before._place = before._place, self._place   # whoever is released last removes the file
+        self.peer = before.peer
+        return channel
+
     def released(self) -> None:
         super().released()
         self._place.release()

@@ -10,7 +10,6 @@ looks for its predecessor before it binds.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,18 +51,17 @@ class _Successor:
     predecessors: list[Any]
 
     def bind(self) -> Any:
-        found = next((old for old in self.predecessors if old.connected and _place(old) == _place(self)), None)
+        place = _place(self)
+        found = next((old for old in self.predecessors if old.connected and _place(old) == place), None)
         if found is None:
             return super().bind()   # type: ignore[misc]
-        handle = found.getHandle()
-        channel = type(handle)(handle.family, handle.type, handle.proto, fileno=socket.dup(handle.fileno()))
-        channel.setblocking(False)
-        channel.attach(self.reactor, self)   # type: ignore[attr-defined]
-        if hasattr(found, "_place"):   # the file of a UNIX socket is removed by whoever listens last
-            self._place, found._place = found._place, self._place
-        return channel
+        self.predecessors.remove(found)
+        return self.succeed(found)   # type: ignore[attr-defined]
 
 
 def _place(port: Any) -> tuple[Any, ...]:
     """What was asked for: so tcp:0 stays on the port that the system chose before. Streams have a factory."""
-    return hasattr(port, "factory"), port.port, getattr(port, "interface", None)
+    is_stream = hasattr(port, "factory")
+    if not is_stream and not port.port:
+        return (port,)   # nobody else's: the answers to what it sends are for it alone
+    return is_stream, port.port, getattr(port, "interface", None), getattr(port, "remoteaddr", None)

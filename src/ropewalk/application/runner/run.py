@@ -216,6 +216,7 @@ class Runner:
     def _stop(self) -> Deferred[Any]:
         if self._reloader is not None:
             self._reloader.end()
+        self._passed.close()
         self._notifier.stopping()
         return Deferred.fromCoroutine(self._stop_gracefully())
 
