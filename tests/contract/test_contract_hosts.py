@@ -106,7 +106,8 @@ class Outcome:
         said = [f"{self.name} fails {behaviour}" for behaviour in self.those("FAILED", "ERROR")]
         said += [f"{self.name} ended the process (code {self.code}) in {behaviour}" for behaviour in self.those("")]
         alone = f"alone: make test ARGS='tests/contract/test_contract_hosts.py -k {self.name}'"
-        told = "\n".join(line for line in self.output.splitlines() if " PASSED " not in line)
+        lines = self.output.splitlines()
+        told = "\n".join(line for line in lines if " PASSED " not in line and "SKIPPED" not in line)
         return "\n".join([*said, alone, "", "... " + told[-SHOWN:]])
 
 

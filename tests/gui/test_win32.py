@@ -99,6 +99,8 @@ def shown() -> Iterator[Shown]:
         made = Shown(program, peer)
         opened.enter_context(made.peer)
         assert made.peer.readline() == b"Wilma\n"
+        assert program.stdout is not None
+        assert program.stdout.readline() == "runs\n"
         yield made
 
 
