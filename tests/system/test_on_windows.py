@@ -21,6 +21,8 @@ GROUPS = {
     "events": ["unit/test_win32_events.py", "unit/test_wfmo.py", "unit/test_message_window.py"],
     "modules": ["unit/test_importable.py", "unit/test_missing.py", "unit/test_posted.py", "unit/test_choose.py"],
     "sockets": ["system/test_many_windows.py", "system/test_left_children.py"],
+    "runner": [f"system/test_runner_{part}.py" for part in ("programs", "logs")],
+    "services": ["system/test_application_commands.py", "unit/test_handover.py"],
     "windows": ["gui/test_win32.py"],   # what tests/gui/test_tk.py asks takes minutes there: by hand
 }
 
