@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,8 +28,22 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def display() -> Iterator[None]:
     """A display of the tests' own, where Xvfb is installed; else whatever is there."""
-    if missing() is not None:
+    if sys.platform == "win32":
+        with a_window():
+            yield
+    elif missing() is not None:
         yield
-        return
-    with virtual_display():
-        yield
+    else:
+        with virtual_display():
+            yield
+
+
+@contextlib.contextmanager
+def a_window() -> Iterator[None]:
+    """One that stays, and is not seen. The first one starts Wine's desktop, a process that holds its opener's pipes:
+    of a child that opened it, nobody would read the end."""
+    user: Any = ctypes.WinDLL("user32")   # type: ignore[attr-defined]   # not there on other systems
+    user.CreateWindowExW.restype = ctypes.c_void_p
+    window = user.CreateWindowExW(0, "STATIC", None, 0, 0, 0, 0, 0, None, None, None, None)
+    yield
+    user.DestroyWindow(ctypes.c_void_p(window))
