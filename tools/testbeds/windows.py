@@ -13,9 +13,12 @@ Where it comes from, and why so:
 
 Facts of Wine 8, and what they mean for us:
 * A regular file as standard input, output or error fails: the command makes pipes of them.
-* The server that the first process starts stays for a minute, with that process's descriptors: it is started before.
-  The desktop, which the first window starts, stays as well: who waits for the end of the output waits no longer than a
-  second after that of the process.
+* The server that the first process starts stays, with that process's descriptors: it is started before. The desktop,
+  which the first window starts, stays as well: who waits for the end of the output waits no longer than a second after
+  that of the process.
+* All that runs in a prefix shares that server and that desktop, and is lost with them, as when the process group is
+  killed that the first window was of. So each command runs in a copy of the prefix (85 MB, half a second), which ends
+  with it.
 * Most of a prefix are copies of Wine's own DLLs (630 MB): they are replaced by links.
 * _wmi (Python 3.12 and later) crashes. Without a manifest that names Windows 10 programs are told that it is Windows 8.
 """
@@ -61,14 +64,27 @@ _MANIFEST = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 </assembly>
 """
 _COMMAND = """#!/bin/bash
-export WINEPREFIX={prefix} WINEARCH=win64 WINEDEBUG="${{WINEDEBUG--all}}" PYTHONUTF8=1
+export WINEARCH=win64 WINEDEBUG="${{WINEDEBUG--all}}" PYTHONUTF8=1
 export WINEDLLOVERRIDES="mscoree,mshtml=;winemenubuilder.exe=d"
 unset PYTHONHOME
-if wineserver -p60 </dev/null >/dev/null 2>&1; then wine cmd /c exit </dev/null >/dev/null 2>&1; fi
+
+# A Windows of its own. Who holds its folder's lock runs there; those that killed commands left are removed.
+mkdir -p {running}
+exec 8<{running}; flock 8
+for left in {running}/*; do
+  [ -d "$left" ] && flock --nonblock "$left" bash -c 'WINEPREFIX=$0 wineserver -k; rm -rf "$0"' "$left"
+done
+export WINEPREFIX; WINEPREFIX=$(mktemp -d {running}/XXXXXX)
+exec 9<"$WINEPREFIX"; flock 9
+exec 8<&-
+trap 'wineserver -k; rm -rf "$WINEPREFIX"' EXIT
+cp -a {prefix}/. "$WINEPREFIX"
+(exec 9<&- </dev/null >/dev/null 2>&1; wineserver -p60; wine cmd /c exit)
+
 [ -p /dev/stdin ] || exec </dev/null
-exec 3> >(exec cat); output=$!
-exec 4> >(exec cat >&2 3>&-); errors=$!
-wine {program} "$@" >&3 2>&4 3>&- 4>&-
+exec 3> >(exec cat 9<&-); output=$!
+exec 4> >(exec cat >&2 3>&- 9<&-); errors=$!
+wine {program} "$@" >&3 2>&4 3>&- 4>&- 9<&-
 code=$?
 exec 3>&- 4>&-
 timeout 1 tail -s 0.02 --pid=$output -f /dev/null
@@ -97,7 +113,7 @@ def make(folder: Path, requirements: list[str]) -> None:
         _make_prefix(_emptied(folder / "prefix.new")).rename(prefix)
     _install(program, requirements)
     command = folder / "python"
-    command.write_text(_COMMAND.format(prefix=prefix, program=program / "python.exe"))
+    command.write_text(_COMMAND.format(prefix=prefix, running=folder / "running", program=program / "python.exe"))
     command.chmod(0o755)
 
 
