@@ -16,6 +16,7 @@ from ropewalk.internet.defer import CancelledError
 from ropewalk.protocols.basic import FileSender, TransferStopped
 from ropewalk.testing.contract import behaviour
 from ropewalk.testing.contract.tcp_producers import Digester
+from ropewalk.testing.features import why_missing
 from ropewalk.testing.peers import in_reactor, pair, passes, plain_pair, reset, waits
 from ropewalk.testing.rig import Rig, raises
 
@@ -175,7 +176,8 @@ async def _fails_when_the_peer_vanishes(rig: Rig, file: Any) -> None:
     reset(plain)
     with raises(TransferStopped):
         await done
-    assert isinstance(await accepted.ends(), ConnectionLost)
+    ended = await accepted.ends()
+    assert isinstance(ended, ConnectionLost) or why_missing("resets")   # what is sent, or asked for, may tell it first
     assert not file.closed
 
 
