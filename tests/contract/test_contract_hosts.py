@@ -105,6 +105,7 @@ class Outcome:
         """What went wrong, for who reads the test's failure."""
         said = [f"{self.name} fails {behaviour}" for behaviour in self.those("FAILED", "ERROR")]
         said += [f"{self.name} ended the process (code {self.code}) in {behaviour}" for behaviour in self.those("")]
+        said += [f"{self.name} ended (code {self.code}) before a behaviour passed"] * (not self.those("PASSED"))
         alone = f"alone: make test ARGS='tests/contract/test_contract_hosts.py -k {self.name}'"
         lines = self.output.splitlines()
         told = "\n".join(line for line in lines if " PASSED " not in line and "SKIPPED" not in line)
@@ -162,7 +163,7 @@ def outcomes(
 ) -> Iterator[dict[str, Future[Outcome]]]:
     """The outcomes of the reactors that are asked for; each has begun, or will when another has ended.
 
-    All of Wine has one desktop, so its runs share a display.
+    The display is for the runs under Wine, which have no other.
     """
     asked = [item.callspec.params["name"] for item in request.session.items if item.path == request.path]
     asked = [name for name in asked if RUNS[name].why_not() is None]
@@ -185,5 +186,5 @@ def test_the_whole_contract_holds_on(name: str, outcomes: dict[str, Future[Outco
         pytest.skip(next(iter(skipped.values())))
     print(f"{name}: {len(outcome.those('PASSED'))} behaviours hold, {len(skipped)} skipped")
     print(*(f"  {behaviour}: {reason}" for behaviour, reason in skipped.items()), sep="\n")
-    if outcome.code != 0:
+    if outcome.code != 0 or not outcome.those("PASSED"):
         pytest.fail(outcome.failed(), pytrace=False)
